@@ -1,0 +1,103 @@
+"""What all datasets of rc3mm have in common."""
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from rc3mm.registry import TRANSFORMS
+from rc3mm.structures import Draw
+
+Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class Compose:
+    """Transforms applied in order.
+
+    Args:
+        transforms: Callables, or config dicts built with ``TRANSFORMS``.
+
+    Raises:
+        TypeError: If one is neither or its config builds something that cannot be called.
+    """
+
+    def __init__(self, transforms: Sequence[dict[str, Any] | Transform] = ()) -> None:
+        self.transforms: list[Transform] = []
+        for transform in transforms:
+            built = TRANSFORMS.build(transform) if isinstance(transform, dict) else transform
+            if not callable(built):
+                raise TypeError(f'a transform must be callable or a config dict, not {type(built).__name__}')
+            self.transforms.append(built)
+
+    def __call__(self, sample: dict[str, Any]) -> Any:
+        """Apply all transforms.
+
+        Args:
+            sample: A raw sample.
+
+        Returns:
+            What the last transform returns; the sample itself if there is none.
+
+        Raises:
+            ValueError: If a transform returns None: rc3mm's datasets never skip a sample.
+        """
+        for transform in self.transforms:
+            name = type(transform).__name__
+            result = transform(sample)
+            if result is None:
+                raise ValueError(f'the transform {name} returned None for {sample.get("image_id")!r}')
+            sample = result
+        return sample
+
+
+class VLDataset(Dataset):
+    """A map-style dataset of vision-language samples.
+
+    A subclass gives ``__len__``, ``get_sample`` and ``metainfo``. A sample's content depends on the index alone;
+    what transforms draw at random comes from ``sample['rng']``, seeded by the draw.
+
+    Args:
+        seed: Seed of the dataset, at least 0.
+        pipeline: Transforms, as callables or config dicts.
+    """
+
+    def __init__(self, *, seed: int = 0, pipeline: Sequence[dict[str, Any] | Transform] = ()) -> None:
+        self.seed = seed
+        self.pipeline = Compose(pipeline)
+
+    @property
+    @abstractmethod
+    def metainfo(self) -> dict[str, Any]:
+        """What the dataset is: at least ``dataset_name``, ``split``, ``languages`` and ``num_items``."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    @abstractmethod
+    def get_sample(self, index: int) -> dict[str, Any]:
+        """The raw sample of an index within range(len(self))."""
+
+    def __getitem__(self, item: int | Draw) -> Any:
+        """A sample after the pipeline.
+
+        Args:
+            item: An index, or a draw that also seeds the transforms; an index alone seeds them by
+                (dataset seed, index). Negative indices count from the end.
+
+        Returns:
+            What the pipeline makes of ``get_sample(index)`` with ``rng`` added.
+
+        Raises:
+            IndexError: If the index is out of range.
+        """
+        index = int(item.index) if isinstance(item, Draw) else int(item)
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(f'index {index} is outside a dataset of {len(self)} samples')
+        seed = item.seed if isinstance(item, Draw) else (self.seed, index)
+        sample = self.get_sample(index)
+        sample['rng'] = np.random.default_rng(seed)
+        return self.pipeline(sample)

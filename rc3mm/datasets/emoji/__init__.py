@@ -1,0 +1,1 @@
+"""EmojiScenes: a small multilingual image-text world that needs no download."""

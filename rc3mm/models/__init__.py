@@ -1,0 +1,35 @@
+"""Encoders, objectives and the models built of them; importing this fills the model registry."""
+
+from rc3mm.models.encoders import FusionEncoder, PatchEncoder, RoiEncoder, TextEncoder
+from rc3mm.models.objectives import (
+    ITC,
+    ITM,
+    MLM,
+    TLM,
+    VTLM,
+    BandRegularizer,
+    NoRegularizer,
+    RXVtCL,
+    SoftTargetRegularizer,
+    XVtCL,
+)
+from rc3mm.models.pretrainers import RC3, VLDataPreprocessor
+
+__all__ = [
+    'ITC',
+    'ITM',
+    'MLM',
+    'RC3',
+    'TLM',
+    'VTLM',
+    'BandRegularizer',
+    'FusionEncoder',
+    'NoRegularizer',
+    'PatchEncoder',
+    'RXVtCL',
+    'RoiEncoder',
+    'SoftTargetRegularizer',
+    'TextEncoder',
+    'VLDataPreprocessor',
+    'XVtCL',
+]

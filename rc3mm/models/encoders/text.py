@@ -1,0 +1,85 @@
+"""The text encoder: any encoder of `transformers`, by name, local folder or configuration."""
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from transformers import AutoConfig, AutoModel
+
+from rc3mm.registry import MODELS
+
+__all__ = ['TextEncoder']
+
+
+@MODELS.register_module()
+class TextEncoder(BaseModule):
+    """A multilingual encoder such as XLM-R (Conneau et al. 2020).
+
+    Give either `pretrained` or `config`; with both, the weights are loaded and the configuration entries override.
+
+    Args:
+        pretrained: a hub name (`xlm-roberta-base`) or a local folder in Hugging Face format.
+        config: entries of the `transformers` configuration; `model_type` defaults to `xlm-roberta`.
+        gradient_checkpointing: recompute activations in the backward pass.
+
+    Raises:
+        ValueError: neither `pretrained` nor `config` is given.
+        FileNotFoundError: the weights can be neither found locally nor fetched.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        config: dict[str, Any] | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if pretrained is None and config is None:
+            raise ValueError('TextEncoder needs `pretrained` (a name or a local folder) or `config` (to start afresh)')
+        self.model = self._load(pretrained, config or {}) if pretrained else self._build(dict(config or {}))
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
+
+    @staticmethod
+    def _build(config: dict[str, Any]) -> torch.nn.Module:
+        model_type = config.pop('model_type', 'xlm-roberta')
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **config), add_pooling_layer=False)
+
+    @staticmethod
+    def _load(pretrained: str, config: dict[str, Any]) -> torch.nn.Module:
+        try:
+            return AutoModel.from_pretrained(pretrained, add_pooling_layer=False, **config)
+        except (OSError, ValueError) as error:
+            raise FileNotFoundError(
+                f'the text encoder "{pretrained}" could be neither found on this disk nor fetched. Download it where '
+                f'there is a network (`hf download {pretrained} --local-dir weights/text`) and set '
+                f'`text_encoder.pretrained` to that folder. ({str(error).splitlines()[0]})'
+            ) from error
+
+    @property
+    def width(self) -> int:
+        """D, the width of the hidden states."""
+        return self.model.config.hidden_size
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the word embedding."""
+        return self.word_embeddings.shape[0]
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """The word embedding matrix, shape (vocabulary, embedding width), to tie an output layer to."""
+        return self.model.get_input_embeddings().weight
+
+    def forward(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
+        """Encode token ids.
+
+        Args:
+            ids_MT: token ids.
+            mask_MT: boolean, True at real tokens.
+
+        Returns:
+            Hidden states of the last layer, shape (M, T, D).
+        """
+        return self.model(input_ids=ids_MT, attention_mask=mask_MT.long()).last_hidden_state

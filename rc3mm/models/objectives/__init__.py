@@ -1,0 +1,28 @@
+"""The pre-training objectives, one a file, and the batch context that they share."""
+
+from rc3mm.models.objectives.base import Objective
+from rc3mm.models.objectives.context import BatchContext, ContextModel, VisualTokens
+from rc3mm.models.objectives.itc import ITC
+from rc3mm.models.objectives.itm import ITM
+from rc3mm.models.objectives.mlm import MLM, VTLM
+from rc3mm.models.objectives.regularizers import BandRegularizer, NoRegularizer, SoftTargetRegularizer
+from rc3mm.models.objectives.rxvtcl import RXVtCL
+from rc3mm.models.objectives.tlm import TLM
+from rc3mm.models.objectives.xvtcl import XVtCL
+
+__all__ = [
+    'ITC',
+    'ITM',
+    'MLM',
+    'TLM',
+    'VTLM',
+    'BandRegularizer',
+    'BatchContext',
+    'ContextModel',
+    'NoRegularizer',
+    'Objective',
+    'RXVtCL',
+    'SoftTargetRegularizer',
+    'VisualTokens',
+    'XVtCL',
+]

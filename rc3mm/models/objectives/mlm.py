@@ -1,0 +1,72 @@
+"""Masked language modelling: of one text with its image (MLM) and of both texts with the image (VTLM).
+
+MLM: Devlin et al. 2019, with visual context as in UNITER; VTLM: Caglayan et al. 2021, UC2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rc3mm.models.objectives.base import Objective
+from rc3mm.models.objectives.context import BatchContext
+from rc3mm.registry import MODELS
+from rc3mm.utils.dist import all_reduce_sum, rank_and_world_size
+
+__all__ = ['MLM', 'VTLM', 'MaskedLanguageObjective']
+
+
+class MaskedLanguageObjective(Objective):
+    """Predict masked words; logits are computed at masked positions alone.
+
+    Attributes:
+        kind: which masked input of the batch is used, `single` or `pair`.
+        with_image: predict from the fusion head, or from the text encoder alone.
+    """
+
+    kind: str
+    with_image: bool
+
+    def forward(self, context: BatchContext) -> dict[str, Tensor]:
+        """See `Objective.forward`. Diagnostic `acc`: share of masked words found."""
+        labels = context.masked(self.kind)['labels']
+        hidden_KD = context.masked_states_KD(self.kind, self.with_image)
+        logits = context.model.lm_logits(hidden_KD, fused=self.with_image).float()
+        # A mean over the masked words of the global batch, whatever number of them this process has.
+        count = all_reduce_sum(torch.tensor(float(len(labels)), device=logits.device)).clamp(min=1)
+        loss = F.cross_entropy(logits, labels, reduction='sum') / count * rank_and_world_size()[1]
+        hits = (logits.argmax(1) == labels).float().sum() / max(len(labels), 1)
+        return {'loss': loss, 'acc': hits.detach()}
+
+
+@MODELS.register_module()
+class MLM(MaskedLanguageObjective):
+    """Masked words of one text, predicted from the text and the image.
+
+    Args:
+        sources: data sources it runs on.
+        loss_weight: factor in the total.
+    """
+
+    kind = 'single'
+    with_image = True
+
+    def __init__(self, sources: Sequence[str] = ('strict', 'weak'), loss_weight: float = 1.0) -> None:
+        super().__init__(sources, loss_weight)
+
+
+@MODELS.register_module()
+class VTLM(MaskedLanguageObjective):
+    """Masked words of a translated pair, predicted from both texts and the image.
+
+    Args:
+        sources: data sources it runs on; strictly-aligned ones.
+        loss_weight: factor in the total.
+    """
+
+    kind = 'pair'
+    with_image = True
+
+    def __init__(self, sources: Sequence[str] = ('strict',), loss_weight: float = 1.0) -> None:
+        super().__init__(sources, loss_weight)

@@ -1,0 +1,7 @@
+"""What travels between datasets, models and metrics."""
+
+from rc3mm.structures.draw import Draw
+from rc3mm.structures.visual_form import VisualForm
+from rc3mm.structures.vl_data_sample import VLDataSample
+
+__all__ = ['Draw', 'VLDataSample', 'VisualForm']

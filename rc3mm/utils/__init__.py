@@ -1,0 +1,1 @@
+"""Helpers with no model in them: process groups, optional packages, safe files, results."""

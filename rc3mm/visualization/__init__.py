@@ -1,0 +1,17 @@
+"""Pictures and tables of what a run did."""
+
+from rc3mm.visualization.fonts import font_families, missing_glyphs, warn_missing_glyphs
+from rc3mm.visualization.gallery import GalleryRow, draw_gallery
+from rc3mm.visualization.loss_plot import plot_losses
+from rc3mm.visualization.table import metrics_markdown, metrics_table
+
+__all__ = [
+    'GalleryRow',
+    'draw_gallery',
+    'font_families',
+    'metrics_markdown',
+    'metrics_table',
+    'missing_glyphs',
+    'plot_losses',
+    'warn_missing_glyphs',
+]
