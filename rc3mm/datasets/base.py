@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from rc3mm.datasets.transforms.image import DecodeImage
 from rc3mm.registry import TRANSFORMS
 from rc3mm.structures import Draw
 
@@ -79,6 +80,11 @@ class VLDataset(Dataset):
     def get_sample(self, index: int) -> dict[str, Any]:
         """The raw sample of an index within range(len(self))."""
 
+    def get_image(self, index: int) -> np.ndarray:
+        """The image of an index for people to look at: uint8 RGB, shape (H, W, 3)."""
+        sample = self.get_sample(index)
+        return sample['image'] if 'image' in sample else DecodeImage()(sample)['image']
+
     def __getitem__(self, item: int | Draw) -> Any:
         """A sample after the pipeline.
 
@@ -100,4 +106,6 @@ class VLDataset(Dataset):
         seed = item.seed if isinstance(item, Draw) else (self.seed, index)
         sample = self.get_sample(index)
         sample['rng'] = np.random.default_rng(seed)
+        if isinstance(item, Draw) and item.iteration is not None:
+            sample['iteration'], sample['step_seed'] = item.iteration, item.step_seed
         return self.pipeline(sample)

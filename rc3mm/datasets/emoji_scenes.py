@@ -1,4 +1,5 @@
 """EmojiScenes as datasets: strict pairs, weak pairs, parallel text and a retrieval benchmark."""
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -19,13 +20,14 @@ _TEXT_STREAM = 0x7E87  # tells the random stream of the texts from that of the l
 class EmojiScenes(VLDataset):
     """Common part of the EmojiScenes datasets.
 
-    The scene, its texts and its languages depend on (seed, split, index) alone. Splits share no set of concepts as
-    long as ``num_concepts`` and ``split_seed`` agree; ``seed`` may differ.
+    The scene, its texts and its languages depend on (seed, split, index) alone. Splits share no set of
+    concepts as long as ``num_concepts`` and ``split_seed`` agree; ``seed`` may differ.
 
     Args:
         num_scenes: Length of the dataset. Val and test have a limited number of scenes, train has not.
         num_concepts: The first so many concepts make up the world.
-        split: 'train', 'val', 'test' or 'test_style' ('test' in the artwork style that hard training never shows).
+        split: 'train', 'val', 'test' or 'test_style' ('test' in the artwork style that hard training never
+            shows).
         level: 'easy' or 'hard'.
         image_size: Side of the images in pixels, at least 32.
         languages: Languages of the texts.
@@ -43,23 +45,47 @@ class EmojiScenes(VLDataset):
     source: ClassVar[str]
     least_languages: ClassVar[int] = 1
 
-    def __init__(self, *, num_scenes: int, num_concepts: int = 100, split: str = 'train', level: str = 'easy',
-                 image_size: int = 64, languages: Sequence[str] = LANGUAGES, styles: Sequence[str] | None = None,
-                 sizes: Sequence[int] | None = None, concept_limit: int | None = None, seed: int = 0,
-                 split_seed: int = 0, pipeline: Sequence[dict[str, Any] | Transform] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        num_scenes: int,
+        num_concepts: int = 100,
+        split: str = 'train',
+        level: str = 'easy',
+        image_size: int = 64,
+        languages: Sequence[str] = LANGUAGES,
+        styles: Sequence[str] | None = None,
+        sizes: Sequence[int] | None = None,
+        concept_limit: int | None = None,
+        seed: int = 0,
+        split_seed: int = 0,
+        pipeline: Sequence[dict[str, Any] | Transform] = (),
+    ) -> None:
         super().__init__(seed=seed, pipeline=pipeline)
         self.languages = tuple(languages)
         check_languages(self.languages)
         if len(self.languages) < self.least_languages:
-            raise ValueError(f'{type(self).__name__} needs {self.least_languages} languages, not {self.languages}')
+            raise ValueError(
+                f'{type(self).__name__} needs {self.least_languages} languages, not {self.languages}'
+            )
         self.scene = SceneMaker(
-            num_concepts=num_concepts, split=split, level=level, image_size=image_size, styles=styles, sizes=sizes,
-            seed=seed, split_seed=split_seed, concept_limit=concept_limit)
+            num_concepts=num_concepts,
+            split=split,
+            level=level,
+            image_size=image_size,
+            styles=styles,
+            sizes=sizes,
+            seed=seed,
+            split_seed=split_seed,
+            concept_limit=concept_limit,
+        )
         if num_scenes < 1:
             raise ValueError(f'num_scenes must be at least 1, not {num_scenes}')
         if split != 'train' and num_scenes > (most := self.scene.sets.num_distinct()):
-            raise ValueError(f'split {split!r} of {num_concepts} concepts with scene sizes {self.scene.sizes} has '
-                             f'{most} scenes without repetition; {num_scenes} were asked for')
+            raise ValueError(
+                f'split {split!r} of {num_concepts} concepts with scene sizes {self.scene.sizes} has '
+                f'{most} scenes without repetition; {num_scenes} were asked for'
+            )
         self.num_scenes, self.split, self.level = num_scenes, split, level
         self.num_concepts = num_concepts
 
@@ -70,9 +96,16 @@ class EmojiScenes(VLDataset):
     @property
     def metainfo(self) -> dict[str, Any]:
         """Name, split, level, languages, source, number of items and of concepts."""
-        return {'dataset_name': 'EmojiScenes', 'source': self.source, 'split': self.split, 'level': self.level,
-                'languages': self.languages, 'num_items': self.num_scenes, 'num_concepts': self.num_concepts,
-                'classes': class_names(self.num_concepts)}
+        return {
+            'dataset_name': 'EmojiScenes',
+            'source': self.source,
+            'split': self.split,
+            'level': self.level,
+            'languages': self.languages,
+            'num_items': self.num_scenes,
+            'num_concepts': self.num_concepts,
+            'classes': class_names(self.num_concepts),
+        }
 
     def get_scene(self, index: int) -> Scene:
         """The scene behind a sample."""
@@ -92,16 +125,18 @@ class EmojiScenes(VLDataset):
         scene = self.scene(index)
         rng = np.random.default_rng((self.seed, split_key(self.split), index, _TEXT_STREAM))
         sample: dict[str, Any] = {
-            'image_id': f'emoji-{self.level}-{self.split}-{index:06d}', 'source': self.source,
+            'image_id': f'emoji-{self.level}-{self.split}-{index:06d}',
+            'source': self.source,
             'roi_boxes': np.array([item.box for item in scene.objects], np.float32),
-            'roi_labels': np.array([item.concept for item in scene.objects], np.int64)}
+            'roi_labels': np.array([item.concept for item in scene.objects], np.int64),
+        }
         sample.update(self._texts(scene, rng))
         if self.source != 'parallel':
             sample['image'] = render(scene)
         return sample
 
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
-        """Keys of the sample that hold texts; two captions in two languages unless a subclass says otherwise."""
+        """Keys of the sample that hold texts: two captions in two languages here."""
         first, second = self._two_languages(rng)
         template = int(rng.integers(len(TEMPLATES)))
         other = template
@@ -147,8 +182,8 @@ class EmojiParallel(EmojiScenes):
 class EmojiWeak(EmojiScenes):
     """Weakly-aligned pairs: a scene and two texts, each mentioning a part of it in keywords or names.
 
-    ``true_relevance`` is the Jaccard index of what the two mention: for judging scorers, not for training on it
-    unnoticed. Arguments: see :class:`EmojiScenes`.
+    ``true_relevance`` is the Jaccard index of what the two mention: for judging scorers, not for training on
+    it unnoticed. Arguments: see :class:`EmojiScenes`.
     """
 
     source = 'weak'
@@ -156,8 +191,10 @@ class EmojiWeak(EmojiScenes):
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         languages = self._two_languages(rng)
         mentions = draw_mentions([item.concept for item in scene.objects], rng)
-        texts = [(language, weak_text(part, language, rng))
-                 for language, part in zip(languages, mentions, strict=True)]
+        texts = [
+            (language, weak_text(part, language, rng))
+            for language, part in zip(languages, mentions, strict=True)
+        ]
         return {'texts': texts, 'true_relevance': jaccard(*mentions)}
 
 

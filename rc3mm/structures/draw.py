@@ -6,7 +6,7 @@ __all__ = ['Draw']
 
 
 class Draw(NamedTuple):
-    """One draw of a training stream: which item, and the seed of everything random that happens to it.
+    """One draw of a training stream: which item, and the seeds of everything random that happens to it.
 
     Every transform draws from a generator seeded by `seed`, so a sample depends on neither the number of workers and
     processes nor on what was drawn before it.
@@ -14,9 +14,13 @@ class Draw(NamedTuple):
     Attributes:
         index: position in the dataset.
         seed: non-negative integers for `numpy.random.default_rng`, unique to this draw.
-        step_seed: a seed shared by the whole global batch, for the model's own random choices; None outside training.
+        source: which of several mixed datasets the index belongs to.
+        iteration: the training iteration; None outside training.
+        step_seed: shared by the whole global batch, for the model's own random choices.
     """
 
     index: int
     seed: tuple[int, ...]
-    step_seed: int | None = None
+    source: int = 0
+    iteration: int | None = None
+    step_seed: int = 0

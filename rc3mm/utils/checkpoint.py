@@ -7,6 +7,7 @@ A checkpoint is either a `.safetensors` file (weights alone) or a `.pth` file of
 import os
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,14 @@ import torch
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
-__all__ = ['LoadReport', 'UnsafeCheckpointError', 'load_state_dict', 'read_checkpoint', 'write_checkpoint']
+__all__ = [
+    "LoadReport",
+    "UnsafeCheckpointError",
+    "find_latest_checkpoint",
+    "load_state_dict",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 
 class UnsafeCheckpointError(RuntimeError):
@@ -183,3 +191,19 @@ def load_state_dict(
         raise ValueError(f'not one tensor of the checkpoint fits the model: {report}')
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def find_latest_checkpoint(folder: str | Path) -> Path | None:
+    """The checkpoint `iter_<n>.pth` or `epoch_<n>.pth` with the largest n in a folder that is whole, or None.
+
+    A file that was cut short (a full disk, a copy under way) is passed over.
+    """
+    numbered = []
+    for path in Path(folder).glob('*_*.pth'):
+        kind, _, number = path.stem.partition('_')
+        if kind in ('iter', 'epoch') and number.isdigit():
+            numbered.append((int(number), path))
+    for _, path in sorted(numbered, reverse=True):
+        if zipfile.is_zipfile(path):  # the directory of a zip file stands at its end
+            return path
+    return None

@@ -78,7 +78,8 @@ def warn_missing_glyphs(texts: Iterable[str], families: Iterable[str]) -> None:
         shown = missing if len(missing) <= 20 else f'{missing[:20]}...'
         warnings.warn(
             f'no font has {shown!r} ({len(missing)} characters): they are drawn as boxes. Install a font '
-            'with them, such as Noto Sans CJK for Japanese and Chinese, and delete the font cache of Matplotlib.',
+            'with them, such as Noto Sans CJK for Japanese and Chinese, and delete the font cache of '
+            'Matplotlib.',
             stacklevel=2,
         )
 

@@ -22,7 +22,7 @@ RIGHT, WRONG = '#16874a', '#d5404d'
 # Lengths are inches: the picture is laid out once, on one set of axes whose unit is an inch.
 MARGIN, TILE, GAP, QUERY, RANK, PAD, TAB = 0.3, 1.12, 0.16, 2.75, 0.62, 0.16, 0.2
 # Width of an average letter a point of font size, for wrapping; measured on DejaVu Sans, generous on purpose.
-LETTER = 0.6 / 72
+LETTER = 0.56 / 72
 
 HEADINGS = {'t2i': 'Text \N{RIGHTWARDS ARROW} image', 'i2t': 'Image \N{RIGHTWARDS ARROW} text'}
 

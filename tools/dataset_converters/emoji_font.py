@@ -1,11 +1,19 @@
 """Cut a small font for Japanese and Chinese text out of Droid Sans Fallback."""
+
 from collections.abc import Iterable
 from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-_BLOCKS = ((0x20, 0x7F), (0xA0, 0x180), (0x2010, 0x2027), (0x3000, 0x3040), (0x3040, 0x3100), (0xFF00, 0xFFF0))
+_BLOCKS = (
+    (0x20, 0x7F),
+    (0xA0, 0x180),
+    (0x2010, 0x2027),
+    (0x3000, 0x3040),
+    (0x3040, 0x3100),
+    (0xFF00, 0xFFF0),
+)
 
 
 def common_characters() -> set[str]:

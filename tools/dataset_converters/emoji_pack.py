@@ -1,4 +1,5 @@
 """Write the EmojiScenes artefact: concepts, artwork atlases, licences, attribution and manifest."""
+
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,17 +15,42 @@ COLUMNS = 32
 _APACHE = Path('/usr/share/common-licenses/Apache-2.0')
 _ATTRIBUTION = """# Where the EmojiScenes artefact comes from
 
-Everything in this folder was made by `tools/dataset_converters/build_emoji.py`; nothing was drawn or translated
-for rc3mm. The concepts are those emoji that have a short name and keywords in English, German, French, Czech,
-Japanese and Chinese and artwork in all three styles, less those that the builder's documentation names.
+Everything in this folder was made by `tools/dataset_converters/build_emoji.py`; nothing was drawn or
+translated for rc3mm. The concepts are those emoji that have a short name and keywords in English, German,
+French, Czech, Japanese and Chinese and artwork in all three styles, less those that the builder leaves out.
 
-| file | source | version | authors | licence | what was changed |
-|-|-|-|-|-|-|
-| `noto.webp` | npm package `{noto[0]}`, folder `img/google/64` | {noto[1]} | Google LLC: Noto Emoji; packaged by Cal Henderson | Apache License 2.0 (`LICENSES/Apache-2.0.txt`) | chosen, packed into one atlas, re-encoded as lossy WebP |
-| `twemoji.webp` | npm package `{twemoji[0]}`, folder `img/twitter/64` | {twemoji[1]} | Copyright Twitter, Inc. and other contributors: Twemoji; packaged by Cal Henderson | Creative Commons Attribution 4.0 International (`LICENSES/CC-BY-4.0.txt`) | chosen, packed into one atlas, re-encoded as lossy WebP |
-| `fluent.webp` | npm package `{fluent[0]}`, folder `icons/flat` | {fluent[1]} | Microsoft Corporation: Fluent Emoji; packaged by Mohammad Abu Mattar | MIT (`LICENSES/MIT-Fluent.txt`) | chosen, rasterised at {tile} px, packed into one atlas, encoded as lossy WebP |
-| `concepts.json` | Debian package `unicode-cldr-core`, `common/annotations/*.xml` | {cldr} | Unicode, Inc.: CLDR | Unicode license (`LICENSES/Unicode.txt`; the terms that came with this version, the predecessor of Unicode License v3) | chosen, ordered, converted to JSON; categories from the npm package `{noto[0]}` (MIT, Cal Henderson) |
-| `../../../visualization/fonts/DroidSansFallback-subset.ttf` | Debian package `fonts-droid-fallback` | {font} | Google Corp.: Droid Sans Fallback | Apache License 2.0 (`LICENSES/Apache-2.0.txt`) | reduced to a part of its characters, layout tables and hinting dropped |
+## `noto.webp`: Noto Emoji
+
+- Source: npm package `{noto[0]}` {noto[1]}, folder `img/google/64`, packaged by Cal Henderson.
+- Authors: Google LLC. Licence: Apache License 2.0, `LICENSES/Apache-2.0.txt`.
+- Changes: a selection, packed into one atlas, re-encoded as lossy WebP.
+
+## `twemoji.webp`: Twemoji
+
+- Source: npm package `{twemoji[0]}` {twemoji[1]}, folder `img/twitter/64`, packaged by Cal Henderson.
+- Authors: Copyright Twitter, Inc. and other contributors.
+- Licence: Creative Commons Attribution 4.0 International, `LICENSES/CC-BY-4.0.txt`.
+- Changes: a selection, packed into one atlas, re-encoded as lossy WebP.
+
+## `fluent.webp`: Fluent Emoji
+
+- Source: npm package `{fluent[0]}` {fluent[1]}, folder `icons/flat`, packaged by Mohammad Abu Mattar.
+- Authors: Microsoft Corporation. Licence: MIT, `LICENSES/MIT-Fluent.txt`.
+- Changes: a selection, rasterised at {tile} px, packed into one atlas, encoded as lossy WebP.
+
+## `concepts.json`: Unicode CLDR annotations
+
+- Source: Debian package `unicode-cldr-core` {cldr}, `common/annotations/` en, de, fr, cs, ja, zh.
+- Authors: Unicode, Inc. and the contributors to CLDR. Licence: Unicode-DFS-2016, `LICENSES/Unicode.txt`: the
+  terms that came with this version, the predecessor of the Unicode License v3.
+- Changes: a selection in another order, as JSON. Unicode's categories were read from the npm package
+  `{noto[0]}` and put together into groups.
+
+## `rc3mm/visualization/fonts/DroidSansFallback-subset.ttf`: Droid Sans Fallback
+
+- Source: Debian package `fonts-droid-fallback` {font}.
+- Authors: Google Corp. Licence: Apache License 2.0, `LICENSES/Apache-2.0.txt`.
+- Changes: reduced to a part of its characters; hinting and layout tables dropped.
 """
 _CC_BY = """Twemoji graphics, Copyright Twitter, Inc. and other contributors.
 Licensed under the Creative Commons Attribution 4.0 International licence (CC BY 4.0):
@@ -49,9 +75,13 @@ def write_concepts(concepts: Sequence[Emoji], path: Path) -> None:
     """
     lines = []
     for emoji in concepts:
-        entry = {'codepoints': emoji.codepoints, 'char': emoji.char, 'group': group_of(emoji),
-                 'names': {language: emoji.names[language] for language in LANGUAGES},
-                 'keywords': {language: emoji.keywords[language] for language in LANGUAGES}}
+        entry = {
+            'codepoints': emoji.codepoints,
+            'char': emoji.char,
+            'group': group_of(emoji),
+            'names': {language: emoji.names[language] for language in LANGUAGES},
+            'keywords': {language: emoji.keywords[language] for language in LANGUAGES},
+        }
         lines.append(json.dumps(entry, ensure_ascii=False))
     head = json.dumps({'languages': LANGUAGES, 'styles': STYLES, 'tile': TILE, 'columns': COLUMNS})
     path.write_text(head[:-1] + ', "concepts": [\n' + ',\n'.join(lines) + '\n]}\n', encoding='utf-8')
@@ -70,7 +100,7 @@ def write_atlas(concepts: Sequence[Emoji], style: str, path: Path, quality: int 
     atlas = np.zeros((rows * TILE, COLUMNS * TILE, 4), np.uint8)
     for i, emoji in enumerate(concepts):
         y, x = i // COLUMNS * TILE, i % COLUMNS * TILE
-        atlas[y:y + TILE, x:x + TILE] = np.asarray(load_artwork(emoji.files[style], TILE))
+        atlas[y : y + TILE, x : x + TILE] = np.asarray(load_artwork(emoji.files[style], TILE))
     Image.fromarray(atlas).save(path, 'WEBP', quality=quality, alpha_quality=100, method=6, exact=False)
 
 
@@ -86,8 +116,9 @@ def write_papers(sources: Sources, folder: Path) -> None:
     """
     licences = folder / 'LICENSES'
     licences.mkdir(exist_ok=True)
-    text = _ATTRIBUTION.format(**NPM_PACKAGES, tile=TILE, cldr=debian_version('cldr', sources),
-                               font=debian_version('font', sources))
+    text = _ATTRIBUTION.format(
+        **NPM_PACKAGES, tile=TILE, cldr=debian_version('cldr', sources), font=debian_version('font', sources)
+    )
     (folder / 'ATTRIBUTION.md').write_text(text, encoding='utf-8')
     (licences / 'Apache-2.0.txt').write_text(_APACHE.read_text(encoding='utf-8'), encoding='utf-8')
     (licences / 'CC-BY-4.0.txt').write_text(_CC_BY, encoding='utf-8')

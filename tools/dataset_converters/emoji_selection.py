@@ -1,4 +1,5 @@
 """Choose and order the concepts of EmojiScenes."""
+
 import re
 from collections.abc import Iterable, Mapping
 
@@ -26,11 +27,30 @@ FRONT_GROUPS: dict[str, tuple[str, ...]] = {
 }
 BACK_GROUPS: dict[str, tuple[str, ...]] = {
     'body': ('body-parts',),
-    'faces': ('face-costume', 'face-smiling', 'face-affection', 'face-tongue', 'face-hand', 'face-hat',
-              'face-neutral-skeptical', 'face-sleepy', 'face-unwell', 'face-glasses', 'face-concerned',
-              'face-negative', 'cat-face', 'monkey-face'),
-    'people': ('person', 'person-role', 'person-fantasy', 'person-activity', 'person-sport',
-               'person-resting'),
+    'faces': (
+        'face-costume',
+        'face-smiling',
+        'face-affection',
+        'face-tongue',
+        'face-hand',
+        'face-hat',
+        'face-neutral-skeptical',
+        'face-sleepy',
+        'face-unwell',
+        'face-glasses',
+        'face-concerned',
+        'face-negative',
+        'cat-face',
+        'monkey-face',
+    ),
+    'people': (
+        'person',
+        'person-role',
+        'person-fantasy',
+        'person-activity',
+        'person-sport',
+        'person-resting',
+    ),
     'hands': ('hand-fingers-open', 'hand-fingers-partial', 'hand-fingers-closed', 'hands', 'hand-prop'),
     'hearts and signs': ('heart', 'emotion', 'religion', 'warning', 'other-symbol', 'geometric'),
 }
@@ -88,7 +108,7 @@ def group_of(emoji: Emoji) -> str | None:
 
 
 def name_cost(emoji: Emoji) -> float:
-    """Length of an emoji's names over all languages; every further word costs extra, EVERYDAY things cost less."""
+    """Length of an emoji's names; every further word costs extra, EVERYDAY things cost less."""
     cost = -100.0 if emoji.char.replace('\ufe0f', '') in EVERYDAY else 0.0
     for language in LANGUAGES:
         name = emoji.names[language]
@@ -100,7 +120,8 @@ def select(emoji: Iterable[Emoji], looks: Mapping[str, np.ndarray]) -> list[Emoj
     """Choose and order concepts.
 
     The first ``FRONT_SIZE`` are dealt from the front groups in turn, short names first; one waits for the
-    second part if an earlier one's names clash with its own (see :func:`names_clash`) or its looks are much the same. The rest follows, dealt from all groups in turn.
+    second part if an earlier one's names clash with its own (see :func:`names_clash`) or its looks are much
+    the same. The rest follows, dealt from all groups in turn.
 
     Args:
         emoji: Candidates in a fixed order.
@@ -143,7 +164,8 @@ def _stands_apart(item: Emoji, chosen: list[Emoji], looks: Mapping[str, np.ndarr
     """Whether an emoji is told easily from those chosen so far, by name and by sight."""
     return not any(
         names_clash(item, other) or float(np.abs(looks[item.char] - looks[other.char]).mean()) < _SEPARABLE
-        for other in chosen)
+        for other in chosen
+    )
 
 
 def names_clash(first: Emoji, second: Emoji) -> bool:

@@ -1,4 +1,5 @@
 """Fetch the packages that EmojiScenes is made of, and read emoji, names and artwork out of them."""
+
 import gzip
 import io
 import json
@@ -88,8 +89,12 @@ def fetch_npm(style: str, work_dir: Path) -> Path:
         archive = work_dir / f'{name}-{version}.tgz'
         if not archive.exists():
             print(f'fetching the npm package {name} {version}', flush=True)
-            subprocess.run(['npm', 'pack', '--silent', f'{name}@{version}'], cwd=work_dir, check=True,
-                           stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ['npm', 'pack', '--silent', f'{name}@{version}'],
+                cwd=work_dir,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         print(f'unpacking {archive.name}', flush=True)
         with tarfile.open(archive) as tar:
             keep = [m for m in tar.getmembers() if _needed(m.name)]
@@ -192,9 +197,14 @@ def read_emoji(sources: Sources) -> Iterator[Emoji]:
         texts = {language: table[key] for language, table in annotations.items()}
         files = _artwork_files(entry, texts['en'][0], sources)
         if files is not None:
-            yield Emoji(char, entry['category'], entry['subcategory'],
-                        {language: text[0] for language, text in texts.items()},
-                        {language: text[1] for language, text in texts.items()}, files)
+            yield Emoji(
+                char,
+                entry['category'],
+                entry['subcategory'],
+                {language: text[0] for language, text in texts.items()},
+                {language: text[1] for language, text in texts.items()},
+                files,
+            )
 
 
 def _artwork_files(entry: dict, english: str, sources: Sources) -> dict[str, Path] | None:
@@ -221,8 +231,7 @@ def load_artwork(file: Path, size: int) -> Image.Image:
     """
     if file.suffix == '.svg':
         png = cairosvg.svg2png(bytestring=file.read_bytes(), output_width=size, output_height=size)
-        image = Image.open(io.BytesIO(png))
+        image = Image.open(io.BytesIO(png)).convert('RGBA')
     else:
-        image = Image.open(file)
-    image = image.convert('RGBA')
+        image = Image.open(file).convert('RGBA')
     return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS)

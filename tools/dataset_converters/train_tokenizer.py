@@ -1,17 +1,19 @@
 """Train the small tokenizer that ships with EmojiScenes.
 
-A Unigram tokenizer with the conventions of XLM-R (NFKC, metaspace, <s> 0, <pad> 1, </s> 2, <unk> 3, <mask> last), so
-that code written for XLM-R's tokenizer works with this one, in a vocabulary small enough for a CPU.
+A Unigram tokenizer with the conventions of XLM-R (NFKC, metaspace, <s> 0, <pad> 1, </s> 2, <unk> 3, <mask>
+last), so that code written for XLM-R's tokenizer works with this one, in a vocabulary small enough for a CPU.
 """
+
 import argparse
 import json
-import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+from unigram import train_pieces
 
 from rc3mm.datasets.emoji.artefact import LANGUAGES, load_concepts
 from rc3mm.datasets.emoji.captions import TEMPLATES, caption
@@ -21,8 +23,8 @@ from rc3mm.datasets.emoji.weak_texts import draw_mentions, weak_text
 _OUT = Path(__file__).resolve().parents[2] / 'rc3mm/datasets/emoji/tokenizer'
 _EPILOG = """
 the corpus:
-  every name and keyword of the artefact, and captions and weak texts of random training scenes of the first 150
-  concepts in all six languages, so that these concepts' names become one to three pieces
+  every name and keyword of the artefact, and captions and weak texts of random training scenes of the first
+  150 concepts in all six languages, so that these concepts' names become one to three pieces
 
 example:
   python tools/dataset_converters/train_tokenizer.py            # writes rc3mm/datasets/emoji/tokenizer/
@@ -34,9 +36,12 @@ _SPECIAL = ('<s>', '<pad>', '</s>', '<unk>')
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--out-dir', type=Path, default=_OUT, help='folder to write (default: %(default)s)')
-    parser.add_argument('--vocab-size', type=int, default=6000, help='pieces, special ones included (%(default)s)')
+    parser.add_argument(
+        '--vocab-size', type=int, default=6000, help='pieces, special ones included (%(default)s)'
+    )
     parser.add_argument('--num-scenes', type=int, default=4000, help='scenes of each level (%(default)s)')
     parser.add_argument('--num-concepts', type=int, default=150, help='concepts of the scenes (%(default)s)')
     return parser.parse_args()
@@ -75,20 +80,27 @@ def build(texts: Iterator[str], vocab_size: int) -> Tokenizer:
     Returns:
         The tokenizer with normaliser, decoder and post-processor.
     """
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r'\s+'), ' ')])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Metaspace(replacement='\u2581', prepend_scheme='always'),
-        pre_tokenizers.Split(Regex(r'[,.:;、。]'), 'isolated')])
+    normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r'\s+'), ' ')])
+    splitter = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement='\u2581', prepend_scheme='always'),
+            pre_tokenizers.Split(Regex(r'\u2581?[,.:;、。]'), 'isolated'),
+        ]
+    )
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    pieces = train_pieces(words, vocab_size - len(_SPECIAL) - 1)
+    tokenizer = Tokenizer(models.Unigram([*((token, 0.0) for token in _SPECIAL), *pieces], unk_id=3))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.Metaspace(replacement='\u2581', prepend_scheme='always')
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocab_size - 1, special_tokens=list(_SPECIAL), unk_token='<unk>', max_piece_length=16,
-        show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_special_tokens(list(_SPECIAL))
     mask = AddedToken('<mask>', lstrip=True, special=True, normalized=False)
     tokenizer.add_special_tokens([mask])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single='<s> $A </s>', pair='<s> $A </s> </s> $B </s>', special_tokens=[('<s>', 0), ('</s>', 2)])
+        single='<s> $A </s>', pair='<s> $A </s> </s> $B </s>', special_tokens=[('<s>', 0), ('</s>', 2)]
+    )
     return tokenizer
 
 
@@ -96,9 +108,18 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     """Save in the Hugging Face format, for ``AutoTokenizer.from_pretrained(folder)``."""
     mask = AddedToken('<mask>', lstrip=True, special=True, normalized=False)
     wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token='<s>', eos_token='</s>', sep_token='</s>', cls_token='<s>',
-        unk_token='<unk>', pad_token='<pad>', mask_token=mask, model_max_length=512,
-        model_input_names=['input_ids', 'attention_mask'], clean_up_tokenization_spaces=False)
+        tokenizer_object=tokenizer,
+        bos_token='<s>',
+        eos_token='</s>',
+        sep_token='</s>',
+        cls_token='<s>',
+        unk_token='<unk>',
+        pad_token='<pad>',
+        mask_token=mask,
+        model_max_length=512,
+        model_input_names=['input_ids', 'attention_mask'],
+        clean_up_tokenization_spaces=False,
+    )
     wrapped.save_pretrained(folder)
     path = folder / 'tokenizer_config.json'
     config = json.loads(path.read_text(encoding='utf-8'))
@@ -109,12 +130,11 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
 def main() -> None:
     """Train, save and print how long the texts become."""
     args = parse_args()
-    os.environ['RAYON_NUM_THREADS'] = '1'  # several threads would sum in another order each time
     tokenizer = build(corpus(args.num_scenes, args.num_concepts), args.vocab_size)
     save(tokenizer, args.out_dir)
     print(f'{tokenizer.get_vocab_size()} pieces')
     for language in LANGUAGES:
-        names = [concept.names[language] for concept in load_concepts()[:args.num_concepts]]
+        names = [concept.names[language] for concept in load_concepts()[: args.num_concepts]]
         lengths = [len(tokenizer.encode(name, add_special_tokens=False).ids) for name in names]
         print(f'{language}: {np.mean(lengths):.2f} pieces a name, {max(lengths)} at most')
 

@@ -2,6 +2,7 @@
 
 Everything is read when first asked for and kept. Arrays are shared: never write into one.
 """
+
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Sprite:
     """A concept's artwork scaled to one size, ready for compositing.
 
     Attributes:
-        premultiplied: uint16 (H, W, 3), colour times alpha, 0 to 255.
+        premultiplied: uint8 (H, W, 3), colour times alpha, 0 to 255.
         keep: uint16 (H, W, 1), how much of the background stays, 0 to 256 (256 = all of it).
         box: (x1, y1, x2, y2) in pixels of the sprite, tight around what is visible.
     """
@@ -61,8 +62,9 @@ def _existing(path: Path) -> Path:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f'EmojiScenes file {path.name} is missing from {path.parent}: reinstall rc3mm with its package data '
-            'or rebuild it with tools/dataset_converters/build_emoji.py')
+            f'{path.name} of EmojiScenes is missing from {path.parent}: reinstall rc3mm with its data '
+            'or rebuild it with tools/dataset_converters/build_emoji.py'
+        )
     return path
 
 
@@ -83,9 +85,16 @@ def load_concepts() -> tuple[Concept, ...]:
         FileNotFoundError: If the artefact is missing.
     """
     return tuple(
-        Concept(index, entry['char'], entry['codepoints'], entry['group'], entry['names'],
-                {language: tuple(words) for language, words in entry['keywords'].items()})
-        for index, entry in enumerate(_table()['concepts']))
+        Concept(
+            index,
+            entry['char'],
+            entry['codepoints'],
+            entry['group'],
+            entry['names'],
+            {language: tuple(words) for language, words in entry['keywords'].items()},
+        )
+        for index, entry in enumerate(_table()['concepts'])
+    )
 
 
 def num_concepts() -> int:
@@ -143,7 +152,7 @@ def artwork(style: str, concept: int) -> np.ndarray:
         raise IndexError(f'concept {concept} is not in range({num_concepts()})')
     tile, columns = _table()['tile'], _table()['columns']
     y, x = concept // columns * tile, concept % columns * tile
-    return load_atlas(style)[y:y + tile, x:x + tile]
+    return load_atlas(style)[y : y + tile, x : x + tile]
 
 
 @lru_cache(maxsize=4096)
@@ -170,8 +179,12 @@ def scaled_sprite(style: str, concept: int, size: int, grey: bool = False) -> Sp
     room = 255 - (255 * keep.astype(np.uint32) >> 8).astype(np.uint16)
     premultiplied = np.minimum(np.rint(scaled[..., :3]).astype(np.uint16), room)
     ys, xs = np.nonzero(scaled[..., 3] > 24)
-    box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1) if len(xs) else (0, 0, size, size)
-    return Sprite(premultiplied, keep, box)
+    box = (
+        (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+        if len(xs)
+        else (0, 0, size, size)
+    )
+    return Sprite(premultiplied.astype(np.uint8), keep, box)
 
 
 def _resize(plane_HW: np.ndarray, size: int) -> np.ndarray:
@@ -193,6 +206,8 @@ def verify() -> int:
     for name, expected in manifest.items():
         digest = hashlib.sha256(_existing(_PACKAGE / name).read_bytes()).hexdigest()
         if digest != expected:
-            raise ValueError(f'EmojiScenes file {name} has SHA-256 {digest[:12]}..., expected {expected[:12]}...: '
-                             'it was changed or damaged')
+            raise ValueError(
+                f'EmojiScenes file {name} has SHA-256 {digest[:12]}..., expected {expected[:12]}...: '
+                'it was changed or damaged'
+            )
     return len(manifest)

@@ -1,14 +1,15 @@
 """Which concepts occur together, and which split that belongs to.
 
-For every size k the C(n, k) sets of concepts are ranked by the combinatorial number system, shuffled by a keyed
-permutation and cut: the first tenth is val, the second test, the rest train. So the splits share no set, val and
-test never repeat one, and nothing is ever listed.
+For every size k the C(n, k) sets of concepts are ranked by the combinatorial number system, shuffled by a
+keyed permutation and cut: the first tenth is val, the second test, the rest train. So the splits share no
+set, val and test never repeat one, and nothing is ever listed.
 """
+
 from bisect import bisect_right
 from functools import cache
 from math import comb
 
-from rc3mm.datasets.emoji.permutation import FeistelPermutation
+from rc3mm.datasets.permutation import FeistelPermutation
 
 SPLITS = ('train', 'val', 'test', 'test_style')
 _ORDER = 1  # tells the key of the order from the key of the cut
@@ -113,21 +114,34 @@ class SceneSets:
         ValueError: If an argument does not fit.
     """
 
-    def __init__(self, num_concepts: int, split: str, sizes: tuple[int, ...], seed: int = 0, split_seed: int = 0,
-                 concept_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        num_concepts: int,
+        split: str,
+        sizes: tuple[int, ...],
+        seed: int = 0,
+        split_seed: int = 0,
+        concept_limit: int | None = None,
+    ) -> None:
         if split not in SPLITS:
             raise ValueError(f'unknown split {split!r}; there are {SPLITS}')
         if not sizes:
             raise ValueError('sizes must name at least one scene size')
         if concept_limit is not None and (split != 'train' or not max(sizes) < concept_limit <= num_concepts):
-            raise ValueError(f'concept_limit is for train and must lie above the largest scene size {max(sizes)} '
-                             f'and not above {num_concepts}; got {concept_limit} for split {split!r}')
+            raise ValueError(
+                f'concept_limit is for train and must lie above the largest scene size {max(sizes)} '
+                f'and not above {num_concepts}; got {concept_limit} for split {split!r}'
+            )
         self.split, self.sizes, self.limit = split, tuple(sizes), concept_limit
         self._sets = {k: SetsOfSize(num_concepts, k, split_seed) for k in set(sizes)}
         self._before = tuple(sizes[:i].count(k) for i, k in enumerate(sizes))
         self._order = {
-            k: FeistelPermutation(max(comb(concept_limit, k) if concept_limit else s.available(split), 1),
-                                  (seed, split_key(split), k, _ORDER)) for k, s in self._sets.items()}
+            k: FeistelPermutation(
+                max(comb(concept_limit, k) if concept_limit else s.available(split), 1),
+                (seed, split_key(split), k, _ORDER),
+            )
+            for k, s in self._sets.items()
+        }
 
     def num_distinct(self) -> int:
         """How many scenes can be asked for before a set repeats.

@@ -1,4 +1,5 @@
 """Draw scenes with NumPy."""
+
 from functools import lru_cache
 
 import numpy as np
@@ -36,15 +37,16 @@ def paste(canvas: np.ndarray, sprite: Sprite, corner: tuple[int, int]) -> None:
     size = sprite.keep.shape[0]
     height, width = canvas.shape[:2]
     if x >= 0 and y >= 0 and x + size <= width and y + size <= height:
-        region = canvas[y:y + size, x:x + size]
+        region = canvas[y : y + size, x : x + size]
         region[:] = (region * sprite.keep >> 8) + sprite.premultiplied
         return
     left, top = max(-x, 0), max(-y, 0)
     right, bottom = min(size, width - x), min(size, height - y)
     if left < right and top < bottom:
-        region = canvas[y + top:y + bottom, x + left:x + right]
+        region = canvas[y + top : y + bottom, x + left : x + right]
         region[:] = (region * sprite.keep[top:bottom, left:right] >> 8) + sprite.premultiplied[
-            top:bottom, left:right]
+            top:bottom, left:right
+        ]
 
 
 def draw_background(background: Background, side: int) -> np.ndarray:
@@ -107,5 +109,5 @@ def _shape(kind: str, size: int, colour: tuple[int, int, int]) -> Sprite:
         distance = np.hypot(steps[:, None], steps[None, :])
         mask = (size / 2 - distance + 0.5).clip(0, 1)[..., None]
     keep = np.rint(256 * (1 - 0.6 * mask)).astype(np.uint16)
-    premultiplied = (np.asarray(colour, np.float32) * 0.6 * mask).astype(np.uint16)
+    premultiplied = (np.asarray(colour, np.float32) * 0.6 * mask).astype(np.uint8)
     return Sprite(premultiplied, keep, (0, 0, size, size))

@@ -1,4 +1,5 @@
 """Scenes: what is where on which background. Deterministic from (seed, split, index)."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,8 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True)
 class Distractor:
-    """Something that no text mentions: a plain disc or square, or a small greyed emoji from outside the world.
+    """Something that no text mentions: a plain disc or square, or a small greyed emoji from outside the
+    world.
 
     Attributes:
         kind: 'disc', 'square' or 'emoji'.
@@ -102,7 +104,11 @@ class Scene:
 
 
 def default_styles(split: str, level: str) -> tuple[str, ...]:
-    """Artwork styles of a split: all in easy, all but the held-out one in hard, that one alone in 'test_style'."""
+    """Artwork styles of a split.
+
+    Returns:
+        All in easy, all but the held-out one in hard, that one alone in 'test_style'.
+    """
     if split == 'test_style':
         return (HELD_OUT_STYLE,)
     return STYLES if level == 'easy' else tuple(style for style in STYLES if style != HELD_OUT_STYLE)
@@ -114,8 +120,8 @@ class SceneMaker:
     Args:
         num_concepts: The first so many concepts make up the world.
         split: 'train', 'val', 'test' or 'test_style' (the scenes of 'test' in the held-out style).
-        level: 'easy' (2 x 2 grid, plain light background, up to four objects) or 'hard' (3 x 3 grid with overlap,
-            textures, distractors, up to eight objects).
+        level: 'easy' (2 x 2 grid, plain light background, up to four objects) or 'hard' (3 x 3 grid with
+            overlap, textures, distractors, up to eight objects).
         image_size: Side of the canvas in pixels, at least 32.
         styles: Artwork styles; None for :func:`default_styles`.
         sizes: Cycle of object counts; None for the level's default.
@@ -127,19 +133,33 @@ class SceneMaker:
         ValueError: If an argument does not fit.
     """
 
-    def __init__(self, *, num_concepts: int, split: str, level: str, image_size: int = 64,
-                 styles: Sequence[str] | None = None, sizes: Sequence[int] | None = None, seed: int = 0,
-                 split_seed: int = 0, concept_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        num_concepts: int,
+        split: str,
+        level: str,
+        image_size: int = 64,
+        styles: Sequence[str] | None = None,
+        sizes: Sequence[int] | None = None,
+        seed: int = 0,
+        split_seed: int = 0,
+        concept_limit: int | None = None,
+    ) -> None:
         if level not in LEVELS:
             raise ValueError(f'unknown level {level!r}; there are {LEVELS}')
         if image_size < 32 or seed < 0:
-            raise ValueError(f'image_size must be at least 32 and seed at least 0, not {image_size} and {seed}')
+            raise ValueError(
+                f'image_size must be at least 32 and seed at least 0, not {image_size} and {seed}'
+            )
         default = TRAIN_SIZES if split == 'train' else EVAL_SIZES
         self.sizes = tuple(sizes) if sizes is not None else default[level]
         room = 4 if level == 'easy' else 8
         if any(not 1 <= k <= room for k in self.sizes):
             raise ValueError(f'{level} scenes hold 1 to {room} objects, not {self.sizes}')
-        self.sets = SceneSets(_checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit)
+        self.sets = SceneSets(
+            _checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit
+        )
         self.styles = _checked_styles(styles, split, level)
         self.num_concepts, self.split, self.level = num_concepts, split, level
         self.image_size, self.seed = image_size, seed
@@ -156,15 +176,18 @@ class SceneMaker:
         members = self.sets[index]
         rng = np.random.default_rng((self.seed, split_key(self.split), index))
         cells = GRID[self.level] ** 2
-        order = rng.permutation(cells)[:len(members)].tolist()
+        order = rng.permutation(cells)[: len(members)].tolist()
         draws = rng.random((len(members), 4)).tolist()
         place = self._place_easy if self.level == 'easy' else self._place_hard
-        objects = [place(concept, cell, draw) for concept, cell, draw in zip(members, order, draws, strict=True)]
+        objects = [
+            place(concept, cell, draw) for concept, cell, draw in zip(members, order, draws, strict=True)
+        ]
         objects.sort(key=lambda o: o.cell)
         if self.level == 'easy':
             light = (200 + 56 * rng.random(3)).astype(int).tolist()
             colour = (light[0], light[1], light[2])
-            background, distractors = Background('plain', (colour, colour)), ()
+            background = Background('plain', (colour, colour))
+            distractors: tuple[Distractor, ...] = ()
         else:
             background, distractors = self._texture(rng), self._distractors(rng)
         return Scene(tuple(objects), background, distractors, self.level, self.image_size, self.seed, index)
@@ -172,7 +195,7 @@ class SceneMaker:
     def _place_easy(self, concept: int, cell: int, draw: list[float]) -> SceneObject:
         """An object wholly inside its quarter of the canvas."""
         half = self.image_size // 2
-        size = min(round(self.image_size * (0.40 + 0.10 * draw[0])), half)
+        size = min(round(self.image_size * (0.40 + 0.10 * _step(draw[0]))), half)
         row, column = divmod(cell, 2)
         x = column * half + round(draw[1] * (half - size))
         y = row * half + round(draw[2] * (half - size))
@@ -181,7 +204,7 @@ class SceneMaker:
     def _place_hard(self, concept: int, cell: int, draw: list[float]) -> SceneObject:
         """An object around the middle of its ninth of the canvas, overlapping neighbours at times."""
         side = self.image_size
-        size = round(side * (0.24 + 0.12 * draw[0]))
+        size = round(side * (0.24 + 0.12 * _step(draw[0])))
         row, column = divmod(cell, 3)
         x = round(side * ((column + 0.5) / 3 + 0.16 * (draw[1] - 0.5)) - size / 2)
         y = round(side * ((row + 0.5) / 3 + 0.16 * (draw[2] - 0.5)) - size / 2)
@@ -198,11 +221,18 @@ class SceneMaker:
     def _texture(self, rng: np.random.Generator) -> Background:
         """A textured background of two colours."""
         first = rng.integers(110, 246, 3).tolist()
-        second = [min(max(c + d, 60), 255) for c, d in zip(first, rng.integers(-60, 61, 3).tolist(), strict=True)]
+        second = [
+            min(max(c + d, 60), 255) for c, d in zip(first, rng.integers(-60, 61, 3).tolist(), strict=True)
+        ]
         kind = TEXTURES[int(rng.integers(len(TEXTURES)))]
         angle, period = (rng.random(2) * (np.pi, 0.2)).tolist()
-        return Background(kind, ((first[0], first[1], first[2]), (second[0], second[1], second[2])), angle,
-                          self.image_size * (0.08 + period), int(rng.integers(1 << 31)))
+        return Background(
+            kind,
+            ((first[0], first[1], first[2]), (second[0], second[1], second[2])),
+            angle,
+            self.image_size * (0.08 + period),
+            int(rng.integers(1 << 31)),
+        )
 
     def _distractors(self, rng: np.random.Generator) -> tuple[Distractor, ...]:
         """Two to four things that no text mentions."""
@@ -210,15 +240,31 @@ class SceneMaker:
         made = []
         for draw in rng.random((int(rng.integers(2, 5)), 8)).tolist():
             size = round(self.image_size * (0.12 + 0.04 * int(draw[0] * 3)))
-            corner = (round(draw[1] * self.image_size - size / 2), round(draw[2] * self.image_size - size / 2))
+            corner = (
+                round(draw[1] * self.image_size - size / 2),
+                round(draw[2] * self.image_size - size / 2),
+            )
             if outside and draw[3] < 0.5:
                 concept = self.num_concepts + int(draw[4] * outside)
-                made.append(Distractor('emoji', size, corner, (0, 0, 0), concept,
-                                       self.styles[int(draw[5] * len(self.styles))]))
+                made.append(
+                    Distractor(
+                        'emoji',
+                        size,
+                        corner,
+                        (0, 0, 0),
+                        concept,
+                        self.styles[int(draw[5] * len(self.styles))],
+                    )
+                )
             else:
                 colour = (int(draw[5] * 256), int(draw[6] * 256), int(draw[7] * 256))
                 made.append(Distractor('disc' if draw[3] < 0.75 else 'square', size, corner, colour))
         return tuple(made)
+
+
+def _step(draw: float) -> float:
+    """One of eight even steps from 0 to 1: few sizes, so that scaled artwork stays cached."""
+    return int(draw * 8) / 7
 
 
 def _checked_world(count: int) -> int:
@@ -239,5 +285,7 @@ def _checked_styles(styles: Sequence[str] | None, split: str, level: str) -> tup
     if split == 'test_style' and chosen != (HELD_OUT_STYLE,):
         raise ValueError(f"split 'test_style' shows the style {HELD_OUT_STYLE!r} alone, not {chosen}")
     if split != 'test_style' and level == 'hard' and HELD_OUT_STYLE in chosen:
-        raise ValueError(f"the style {HELD_OUT_STYLE!r} is held out in hard scenes; only 'test_style' shows it")
+        raise ValueError(
+            f"the style {HELD_OUT_STYLE!r} is held out in hard scenes; only 'test_style' shows it"
+        )
     return chosen

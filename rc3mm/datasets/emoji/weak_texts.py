@@ -1,4 +1,5 @@
 """Weakly-aligned texts: each mentions a part of a scene in its own words, and the true relevance is known."""
+
 from collections.abc import Collection
 
 import numpy as np
@@ -22,11 +23,13 @@ def jaccard(first: Collection[int], second: Collection[int]) -> float:
     return len(set(first) & set(second)) / len(union)
 
 
-def draw_mentions(concepts: Collection[int], rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def draw_mentions(
+    concepts: Collection[int], rng: np.random.Generator
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Draw what two texts about a scene mention.
 
-    How the two relate is drawn first: apart (three times in ten), the same (two in ten) or overlapping (five in ten).
-    Two objects can overlap in 1/2 only, one object is always the same.
+    How the two relate is drawn first: apart (three times in ten), the same (two in ten) or overlapping (five
+    in ten). Two objects can overlap in 1/2 only, one object is always the same.
 
     Args:
         concepts: Concepts of the scene, at least one.
@@ -39,16 +42,16 @@ def draw_mentions(concepts: Collection[int], rng: np.random.Generator) -> tuple[
     count = len(order)
     mode = float(rng.random()) if count > 1 else 1.0
     if mode >= 0.8:
-        same = tuple(order[:int(rng.integers(1, min(count, MOST_MENTIONED) + 1))])
+        same = tuple(order[: int(rng.integers(1, min(count, MOST_MENTIONED) + 1))])
         return same, tuple(reversed(same))
     if mode < 0.3:
         first = int(rng.integers(1, min(count - 1, MOST_MENTIONED) + 1))
         second = int(rng.integers(1, min(count - first, MOST_MENTIONED) + 1))
-        return tuple(order[:first]), tuple(order[first:first + second])
+        return tuple(order[:first]), tuple(order[first : first + second])
     if count > 2 and mode < 0.6:  # one in common and one more each: 1/3
         return (order[0], order[1]), (order[2], order[0])
     shared = int(rng.integers(1, min(count - 1, MOST_MENTIONED - 1) + 1))  # one more on one side: 1/2 or 2/3
-    pair = tuple(order[:shared + 1]), tuple(reversed(order[:shared]))
+    pair = tuple(order[: shared + 1]), tuple(reversed(order[:shared]))
     return pair if rng.random() < 0.5 else pair[::-1]
 
 

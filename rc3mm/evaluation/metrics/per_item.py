@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -25,14 +25,21 @@ class PerItemMetric(BaseMetric):
       real items if duplicates do not stand last. Here everything is gathered and duplicates go by `identity`.
     - `items` keeps the unique rows of the last evaluation on the main process, for per-item output.
 
-    Subclasses define `identity`, `order` and `summarize`. Arguments are those of `BaseMetric`.
+    One evaluation may feed several metrics; a row with a `kind` other than the metric's is somebody else's and
+    passed over. Subclasses define `kind`, `identity`, `order` and `summarize`. Arguments are those of `BaseMetric`.
     """
+
+    kind: str
 
     def __init__(
         self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.items: list[Row] = []
+
+    def own_rows(self, data_samples: Sequence[Row]) -> list[Row]:
+        """The rows that are meant for this metric: those of its `kind`, and those that name none."""
+        return [row for row in data_samples if row.get('kind', self.kind) == self.kind]
 
     @abstractmethod
     def identity(self, row: Row) -> Hashable:
@@ -76,8 +83,8 @@ class PerItemMetric(BaseMetric):
             disagreeing += self.verdict(first) != self.verdict(row)
         if disagreeing:
             print_log(
-                f'{type(self).__name__}: {disagreeing} of {len(results) - len(unique)} repeated items came with '
-                'another result than their first copy; if these are not just rounding, item ids are not unique.',
+                f'{type(self).__name__}: {disagreeing} of {len(results) - len(unique)} repeated items came '
+                'with another result than their first copy; if that is not rounding, ids are not unique.',
                 logger='current',
                 level=logging.WARNING,
             )

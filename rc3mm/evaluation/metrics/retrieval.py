@@ -36,6 +36,7 @@ class RetrievalMetric(PerItemMetric):
         collect_dir: See `BaseMetric`.
     """
 
+    kind = 'query'
     default_prefix = 'retrieval'
 
     def __init__(
@@ -63,7 +64,7 @@ class RetrievalMetric(PerItemMetric):
         Raises:
             ValueError: If a key is missing, or a direction or rank is impossible.
         """
-        for sample in data_samples:
+        for sample in self.own_rows(data_samples):
             missing = [key for key in REQUIRED if key not in sample]
             if missing:
                 raise ValueError(f'a retrieval row lacks {missing}; it has {sorted(sample)}')
@@ -120,8 +121,8 @@ class RetrievalMetric(PerItemMetric):
             reranked = [row['reranked'] for row in rows[direction] if row['reranked'] is not None]
             if reranked and len(reranked) != len(rows[direction]):
                 raise ValueError(
-                    f'{language} {direction}: {len(reranked)} of {len(rows[direction])} queries were re-ranked; '
-                    'give those with no right candidate in the top k their bi-encoder rank'
+                    f'{language} {direction}: {len(reranked)} of {len(rows[direction])} queries were '
+                    're-ranked; give those with no right candidate in the top k their bi-encoder rank'
                 )
             if reranked:
                 recalls = recall_at_k(reranked, self.ks)

@@ -22,6 +22,7 @@ class ShortcutAccuracy(PerItemMetric):
     `shortcut/mean_accuracy` over the languages without English. Arguments are those of `BaseMetric`.
     """
 
+    kind = 'shortcut'
     default_prefix = 'shortcut'
 
     def process(self, data_batch: Any, data_samples: Sequence[Row]) -> None:
@@ -35,7 +36,7 @@ class ShortcutAccuracy(PerItemMetric):
         Raises:
             ValueError: If a key is missing.
         """
-        for sample in data_samples:
+        for sample in self.own_rows(data_samples):
             missing = [key for key in ('language', 'item_id', 'positive', 'negative') if key not in sample]
             if missing:
                 raise ValueError(f'a shortcut row lacks {missing}; it has {sorted(sample)}')

@@ -85,6 +85,11 @@ class RC3(BaseModel):
         )
         check_forms(self.form_sampler.forms | {self.test_form}, patch_encoder is not None, roi_encoder is not None)
 
+    @property
+    def pad_id(self) -> int:
+        """Token id of padding."""
+        return int(self.text_encoder.model.config.pad_token_id)
+
     # -- encoders and projections: what contexts, tasks and evaluation loops call
 
     def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens:

@@ -142,6 +142,22 @@ class TestRanks:
         with torch.autocast('cpu', dtype=torch.bfloat16):
             assert torch.equal(retrieval_ranks(query_QD, candidate_CD, positives), expected)
 
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+    def test_cuda_agrees_with_the_cpu(self):
+        query_QD, candidate_CD, positives = (
+            unit(0, 90),
+            unit(1, 70),
+            positives_of_texts(torch.arange(90) % 70),
+        )
+        ranks = retrieval_ranks(query_QD, candidate_CD, positives)
+        score_Qk, index_Qk = top_k(query_QD, candidate_CD, k=9)
+        cuda = retrieval_ranks(query_QD.cuda(), candidate_CD.cuda(), positives, chunk_size=16)
+        assert torch.equal(cuda.cpu(), ranks)
+        assert torch.equal(top_k(query_QD.cuda(), candidate_CD.cuda(), k=9)[1].cpu(), index_Qk)
+        again = rerank(index_Qk.cuda(), -score_Qk.cuda(), positives, cuda)
+        assert torch.equal(again.cpu(), rerank(index_Qk, -score_Qk, positives, ranks))
+
     def test_no_queries(self):
         assert retrieval_ranks(torch.zeros(0, 2), torch.zeros(3, 2), Positives.from_lists([])).shape == (0,)
 

@@ -1,9 +1,10 @@
 """A keyed permutation of range(n) in constant memory.
 
-A Feistel network over Z_a x Z_b with a * b slightly above n; values that leave range(n) are sent through again
-(cycle walking; Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002). Meant for shuffling,
-not for secrecy.
+A Feistel network over Z_a x Z_b with a * b slightly above n; values that leave range(n) are sent through
+again (cycle walking; Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002). Meant for
+shuffling, not for secrecy.
 """
+
 import math
 
 import numpy as np
@@ -126,7 +127,8 @@ class FeistelPermutation:
 
     def _forward_array(self, value: np.ndarray) -> np.ndarray:
         left, right = np.uint64(self.left), np.uint64(self.right)
-        x, y = value // right, value % right
+        x: np.ndarray = value // right
+        y: np.ndarray = value % right
         for even, odd in zip(self.keys[::2], self.keys[1::2], strict=True):
             x = (x + _mix_array(y + np.uint64(even)) % left) % left
             y = (y + _mix_array(x + np.uint64(odd)) % right) % right

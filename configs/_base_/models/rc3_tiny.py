@@ -1,0 +1,68 @@
+"""RC3 small enough to learn EmojiScenes from scratch in minutes on two cores (about 2 M parameters)."""
+
+from rc3mm.models import (
+    ITC,
+    ITM,
+    MLM,
+    RC3,
+    TLM,
+    VTLM,
+    BandRegularizer,
+    FusionEncoder,
+    PatchEncoder,
+    RoiEncoder,
+    RXVtCL,
+    TextEncoder,
+    VLDataPreprocessor,
+    XVtCL,
+)
+
+width = 128
+
+model = dict(
+    type=RC3,
+    data_preprocessor=dict(type=VLDataPreprocessor),
+    text_encoder=dict(
+        type=TextEncoder,
+        config=dict(
+            model_type='xlm-roberta',
+            vocab_size=6000,  # the tokenizer that ships with EmojiScenes
+            hidden_size=width,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=2 * width,
+            max_position_embeddings=130,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        ),
+    ),
+    patch_encoder=dict(
+        type=PatchEncoder,
+        model_name='vit_tiny_patch16_224',
+        img_size=48,
+        patch_size=8,
+        embed_dim=width,
+        depth=3,
+        num_heads=4,
+        mlp_ratio=2,
+    ),
+    roi_encoder=dict(type=RoiEncoder, feature_dim=3 * 8 * 8),
+    fusion=dict(type=FusionEncoder, width=width, depth=2, heads=4, mlp_ratio=2),
+    embed_dim=width,
+    form_probs=dict(roi=0.15, patch=0.35, both=0.25, split=0.25),
+    test_form='patch',
+    objectives=dict(
+        itc=dict(type=ITC, sources=('strict', 'weak')),
+        itm=dict(type=ITM, width=width, sources=('strict',)),
+        xvtcl=dict(type=XVtCL, sources=('strict',)),
+        rxvtcl=dict(
+            type=RXVtCL,
+            sources=('weak',),
+            strict_sources=('strict',),
+            regularizer=dict(type=BandRegularizer, band_weight=5.0, delta=0.05),
+        ),
+        vtlm=dict(type=VTLM, sources=('strict',)),
+        mlm=dict(type=MLM, sources=('weak',)),
+        tlm=dict(type=TLM, sources=('parallel',)),
+    ),
+)

@@ -1,0 +1,96 @@
+"""From packed samples to one homogeneous batch."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from rc3mm.registry import FUNCTIONS
+
+__all__ = ['vl_collate']
+
+
+@FUNCTIONS.register_module()
+def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, Any]:
+    """Stack and pad what `PackVLInputs` returned.
+
+    Args:
+        samples: packed samples of one source.
+        pad_id: token id of padding (1 for XLM-R).
+
+    Returns:
+        `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8; `roi_features` (B, R, F), `roi_boxes`
+        (B, R, 4), `roi_mask` (B, R); `text_ids` and `text_mask` (M, T), all texts of the first image first;
+        `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,) flat, `labels` (K,); `relevance` (B,);
+        `iteration`, `step_seed` (numbers).
+
+    Raises:
+        ValueError: the samples come from several sources, or only some of them have a key.
+    """
+    data_samples = [sample['data_samples'] for sample in samples]
+    sources = {sample.source for sample in data_samples}
+    packed = [sample['inputs'] for sample in samples]
+    if len(sources) != 1 or any(set(inputs) != set(packed[0]) for inputs in packed):
+        keys = {sample.image_id: sorted(inputs) for sample, inputs in zip(data_samples, packed, strict=True)}
+        raise ValueError(f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}')
+    inputs: dict[str, Any] = {}
+    for key in packed[0]:
+        inputs |= _COLLATORS[key]([sample[key] for sample in packed], pad_id)
+    return {'inputs': inputs, 'data_samples': data_samples}
+
+
+def _pad(sequences: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    padded = pad_sequence(list(sequences), batch_first=True, padding_value=value)
+    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def _image(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    return {'image': torch.stack(values)}
+
+
+def _roi_features(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    features, mask = _pad(values, 0.0)
+    return {'roi_features': features, 'roi_mask': mask}
+
+
+def _roi_boxes(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    return {'roi_boxes': _pad(values, 0.0)[0]}
+
+
+def _text_ids(values: list[list[Tensor]], pad_id: int) -> dict[str, Tensor]:
+    ids, mask = _pad([ids for texts in values for ids in texts], pad_id)
+    return {'text_ids': ids, 'text_mask': mask}
+
+
+def _masked(values: list[dict[str, Tensor]], pad_id: int, key: str) -> dict[str, dict[str, Tensor]]:
+    ids, mask = _pad([value['ids'] for value in values], pad_id)
+    positions = torch.cat([value['positions'] + row * ids.shape[1] for row, value in enumerate(values)])
+    labels = torch.cat([value['labels'] for value in values])
+    return {key: {'ids': ids, 'mask': mask, 'positions': positions, 'labels': labels}}
+
+
+def _relevance(values: list[float], pad_id: int) -> dict[str, Tensor]:
+    return {'relevance': torch.tensor(values, dtype=torch.float32)}
+
+
+def _shared(values: list[int], pad_id: int, key: str) -> dict[str, int]:
+    if len(set(values)) != 1:
+        raise ValueError(f'the samples of a batch disagree on {key}: {sorted(set(values))}')
+    return {key: values[0]}
+
+
+_COLLATORS = {
+    'image': _image,
+    'roi_features': _roi_features,
+    'roi_boxes': _roi_boxes,
+    'text_ids': _text_ids,
+    'masked_single': partial(_masked, key='masked_single'),
+    'masked_pair': partial(_masked, key='masked_pair'),
+    'relevance': _relevance,
+    'iteration': partial(_shared, key='iteration'),
+    'step_seed': partial(_shared, key='step_seed'),
+}

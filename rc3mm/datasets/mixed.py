@@ -1,0 +1,57 @@
+"""Several data sources behind one dataset, so that one loader can serve them all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from rc3mm.registry import DATASETS
+from rc3mm.structures import Draw
+
+__all__ = ['MixedSources']
+
+
+@DATASETS.register_module()
+class MixedSources(Dataset):
+    """Named datasets, addressed by draws.
+
+    Args:
+        sources: name -> config of a dataset (or a dataset); the order numbers the sources.
+
+    Raises:
+        ValueError: no source, or an empty one.
+    """
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        built = {name: DATASETS.build(dict(value)) if isinstance(value, dict) else value for name, value in sources.items()}
+        empty = [name for name, dataset in built.items() if len(dataset) == 0]
+        if not built or empty:
+            raise ValueError(f'MixedSources needs at least one source and no empty one; empty: {empty}')
+        self.sources: dict[str, Any] = built
+        self._by_number = list(built.values())
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the sources, in the order that `Draw.source` numbers them."""
+        return list(self.sources)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of items of each source."""
+        return [len(dataset) for dataset in self._by_number]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """The sources' own metainfo, by name."""
+        return {name: getattr(dataset, 'metainfo', {}) for name, dataset in self.sources.items()}
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def __getitem__(self, draws: Sequence[Draw]) -> list[Any]:
+        """The samples of one batch.
+
+        Args:
+            draws: one a sample; the loader has `batch_size=None`, so the sampler decides on whole batches.
+        """
+        return [self._by_number[draw.source][draw] for draw in draws]

@@ -1,0 +1,8 @@
+"""Transforms: each states its required, added and modified keys; `PackVLInputs` is the last."""
+
+from rc3mm.datasets.transforms.image import DecodeImage, ResizeImage, RoiPixels
+from rc3mm.datasets.transforms.packing import PackVLInputs
+from rc3mm.datasets.transforms.relevance import ScoreRelevance
+from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
+
+__all__ = ['DecodeImage', 'MaskTokens', 'PackVLInputs', 'ResizeImage', 'RoiPixels', 'ScoreRelevance', 'Tokenize']

@@ -1,0 +1,47 @@
+"""The last transform of every pipeline."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rc3mm.registry import TRANSFORMS
+from rc3mm.structures import VLDataSample
+
+__all__ = ['PackVLInputs']
+
+_META = ('image_id', 'source', 'texts', 'image_path', 'true_relevance')
+
+
+@TRANSFORMS.register_module()
+class PackVLInputs:
+    """Split a sample into tensors for the model and a `VLDataSample` of everything else.
+
+    Required keys: `image_id`, `source`. Optional keys, packed where present: `image` (uint8, HWC), `roi_features` with
+    `roi_boxes` (pixels) and `image` or `image_size` (height, width), `text_ids`, `masked_single`, `masked_pair`,
+    `relevance`, `iteration`, `step_seed`; into the data sample: `texts`, `image_path`, `true_relevance`.
+
+    Returns:
+        `{'inputs': ..., 'data_samples': VLDataSample}`.
+    """
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Pack one sample."""
+        inputs: dict[str, Any] = {}
+        if 'image' in sample:
+            inputs['image'] = torch.from_numpy(np.ascontiguousarray(sample['image'].transpose(2, 0, 1)))
+        if 'roi_features' in sample:
+            height, width = sample['image'].shape[:2] if 'image' in sample else sample['image_size']
+            scale = np.array([width, height, width, height], dtype=np.float32)
+            inputs['roi_features'] = torch.as_tensor(sample['roi_features'])
+            inputs['roi_boxes'] = torch.as_tensor(np.asarray(sample['roi_boxes'], dtype=np.float32) / scale)
+        if 'text_ids' in sample:
+            inputs['text_ids'] = [torch.from_numpy(ids) for ids in sample['text_ids']]
+        for key in ('masked_single', 'masked_pair'):
+            if key in sample:
+                inputs[key] = {name: torch.from_numpy(value) for name, value in sample[key].items()}
+        for key in ('relevance', 'iteration', 'step_seed'):
+            if key in sample:
+                inputs[key] = sample[key]
+        data_sample = VLDataSample(metainfo={key: sample[key] for key in _META if key in sample})
+        return {'inputs': inputs, 'data_samples': data_sample}

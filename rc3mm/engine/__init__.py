@@ -1,0 +1,18 @@
+"""Runner, loops, hooks and optimiser wrappers; importing this fills their registries."""
+
+from rc3mm.engine.hooks import RC3CheckpointHook, ReportHook
+from rc3mm.engine.optim import BFloat16OptimWrapper
+from rc3mm.engine.param_groups import GroupedOptimWrapperConstructor
+from rc3mm.engine.retrieval_loop import RetrievalLoop
+from rc3mm.engine.runner import RC3Runner
+from rc3mm.engine.train_loop import RC3TrainLoop
+
+__all__ = [
+    'BFloat16OptimWrapper',
+    'GroupedOptimWrapperConstructor',
+    'RC3CheckpointHook',
+    'RC3Runner',
+    'RC3TrainLoop',
+    'ReportHook',
+    'RetrievalLoop',
+]

@@ -1,0 +1,169 @@
+"""What a run leaves for people: a table on the screen, results.json, a loss plot and a gallery."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from rich.console import Console
+
+from rc3mm.engine.retrieval_loop import RetrievalLoop
+from rc3mm.evaluation.metrics import RetrievalMetric
+from rc3mm.registry import HOOKS
+from rc3mm.utils.results import write_results
+from rc3mm.visualization import GalleryRow, draw_gallery, metrics_markdown, metrics_table, plot_losses
+
+__all__ = ['ReportHook']
+
+
+@HOOKS.register_module()
+class ReportHook(Hook):
+    """Report on the main process: losses when training ends, everything else when a test ends.
+
+    Files in the work directory: `losses.png`, `results.json`, `results.md` and `gallery.png`.
+
+    Args:
+        gallery_rows: text queries shown a language; image queries are as many in all. 0 draws no gallery.
+        out_item: write one JSON line a query to this file, or None.
+        show_dir: where pictures go; None for the work directory.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, gallery_rows: int = 1, out_item: str | None = None, show_dir: str | None = None) -> None:
+        self.gallery_rows = gallery_rows
+        self.out_item = out_item
+        self.show_dir = show_dir
+        self.timings: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._started['train'] = time.perf_counter()
+
+    def after_train(self, runner: Runner) -> None:
+        """Draw the losses."""
+        self.timings['train_seconds'] = time.perf_counter() - self._started['train']
+        if runner.rank == 0:
+            history = read_history(Path(runner.work_dir))
+            if history:
+                path = self._folder(runner) / 'losses.png'
+                plot_losses(history, path, title=runner.experiment_name.rsplit('_', 2)[0])
+                runner.logger.info(f'losses: {path}')
+
+    def before_test(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._started['test'] = time.perf_counter()
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Print and write the results."""
+        self.timings['test_seconds'] = time.perf_counter() - self._started['test']
+        if runner.rank != 0 or not metrics:
+            return
+        loop = runner.test_loop
+        facts: dict[str, Any] = {
+            'setting': getattr(loop, 'setting', 'test'),
+            'split': str(getattr(loop, 'metainfo', {}).get('split', 'test')),
+            'num_items': len(loop.dataloader.dataset),
+        }
+        work_dir = Path(runner.work_dir)
+        extra = {'checkpoint': runner._load_from, 'form': str(getattr(loop, 'form', None) or runner_form(runner))}
+        write_results(
+            work_dir / 'results.json',
+            metrics,
+            config_text=runner.cfg.pretty_text,
+            seed=runner.seed,
+            timings=self.timings,
+            extra=extra,
+            **facts,
+        )
+        runner.logger.info(f'results: {work_dir / "results.json"}')
+        if isinstance(loop, RetrievalLoop):
+            self._report_retrieval(runner, loop, metrics, facts)
+
+    def _folder(self, runner: Runner) -> Path:
+        return Path(self.show_dir or runner.work_dir)
+
+    def _report_retrieval(
+        self, runner: Runner, loop: RetrievalLoop, metrics: dict[str, float], facts: dict[str, Any]
+    ) -> None:
+        items = [item for m in loop.evaluator.metrics if isinstance(m, RetrievalMetric) for item in m.items]
+        if self.out_item:
+            lines = (json.dumps(item, ensure_ascii=False) for item in items)
+            Path(self.out_item).write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        if self.gallery_rows:
+            path = self._folder(runner) / 'gallery.png'
+            rows = gallery_rows(items, loop.dataloader.dataset, self.gallery_rows)
+            draw_gallery(rows, path, title=f'{facts["setting"]}, split {facts["split"]}')
+            runner.logger.info(f'gallery: {path}')
+        (Path(runner.work_dir) / 'results.md').write_text(metrics_markdown(metrics, **facts), encoding='utf-8')
+        console = Console()
+        console.print(metrics_table(metrics, **facts))
+        shortcut = metrics.get('shortcut/mean_accuracy')
+        if shortcut is not None:
+            console.print(f'shortcut accuracy (telling z(i, t_i) from z(i, t_j); 50 = text ignored): {shortcut:.1f} %')
+
+
+def runner_form(runner: Runner) -> str:
+    """The model's own test form."""
+    model = getattr(runner.model, 'module', runner.model)
+    return str(getattr(model, 'test_form', ''))
+
+
+def read_history(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
+    """Logged scalars of all runs in a work directory, resumed ones joined (the later run wins), by name."""
+    points: dict[str, dict[int, float]] = {}
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in file.read_text(encoding='utf-8').splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # a line cut short by a kill
+            step = record.pop('step', record.pop('iter', None))
+            for name, value in record.items():
+                if isinstance(value, int | float) and step is not None:
+                    points.setdefault(name, {})[int(step)] = float(value)
+    return {name: sorted(by_step.items()) for name, by_step in points.items()}
+
+
+def gallery_rows(items: Sequence[dict[str, Any]], dataset: Any, per_language: int) -> list[GalleryRow]:
+    """Choose queries for the gallery: evenly spread ones, not the best ones.
+
+    Args:
+        items: rows of `RetrievalMetric`.
+        dataset: gives the images by `get_sample`.
+        per_language: text queries a language; as many image queries in all as there are languages.
+    """
+    rows: list[GalleryRow] = []
+    languages = list(dict.fromkeys(item['language'] for item in items))
+    for place, language in enumerate(languages):
+        for direction, count in (('t2i', per_language), ('i2t', 1)):
+            own = [item for item in items if item['language'] == language and item['direction'] == direction]
+            if not own:
+                continue
+            for k in range(count):
+                # another stretch of the test set for each language, so that one picture shows many scenes
+                item = own[(len(own) * (2 * k + 1) // (2 * count) + place * 7) % len(own)]
+                rows.append(_gallery_row(item, dataset))
+    return rows
+
+
+def _gallery_row(item: dict[str, Any], dataset: Any) -> GalleryRow:
+    t2i = item['direction'] == 't2i'
+    right = set(item['positive_numbers'])
+    return GalleryRow(
+        direction=item['direction'],
+        language=item['language'],
+        query=item['query'] if t2i else _image(dataset, item['query_id']),
+        retrieved=[_image(dataset, n) for n in item['retrieved_numbers']] if t2i else item['retrieved'],
+        correct=[number in right for number in item['retrieved_numbers']],
+        rank=item['rank'] if item['reranked'] is None else item['reranked'],
+    )
+
+
+def _image(dataset: Any, number: int) -> np.ndarray:
+    return dataset.get_image(number)

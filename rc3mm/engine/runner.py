@@ -1,0 +1,212 @@
+"""MMEngine's Runner with gloo on CPUs, checkpoints that are safe to read and exact to resume from."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+import torch.distributed as dist
+from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from rc3mm.engine.message_hub import pack_message_hub, unpack_message_hub
+from rc3mm.registry import RUNNERS
+from rc3mm.utils.checkpoint import find_latest_checkpoint, load_state_dict, read_checkpoint, write_checkpoint
+from rc3mm.utils.rng import get_rng_state
+from rc3mm.version import __version__
+
+__all__ = ['RC3Runner']
+
+_RANK_VARIABLES = {
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+
+
+@RUNNERS.register_module()
+class RC3Runner(Runner):
+    """Drives training and testing; differs from `mmengine.runner.Runner` in this:
+
+    - Without a GPU a distributed launch uses gloo (MMEngine's own start calls CUDA).
+    - Checkpoints are written atomically, hold the state of all random generators, and are read without executing
+      code; loading reports missing, unexpected and reshaped keys, and resuming insists that there are none.
+    - `resume=True` takes the newest whole checkpoint of the work directory, whatever was interrupted.
+
+    Attributes:
+        evaluation_rng: state of the random generators before the evaluation that is under way, else None.
+        resumed_rng: states to restore when training starts, one a rank, or None.
+    """
+
+    evaluation_rng: dict[str, Any] | None = None
+    resumed_rng: list[dict[str, Any]] | None = None
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """As the base class, but with gloo where there is no GPU."""
+        if self.distributed and not dist.is_initialized() and not torch.cuda.is_available():
+            self._init_gloo()
+        super().setup_env(env_cfg)
+
+    def _init_gloo(self) -> None:
+        for source, target in zip(
+            _RANK_VARIABLES.get(self.launcher, ()), ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), strict=False
+        ):
+            if source not in os.environ:
+                raise RuntimeError(f'launcher "{self.launcher}" was named, but {source} is not set')
+            os.environ.setdefault(target, os.environ[source])
+        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        os.environ.setdefault('MASTER_PORT', '29500')
+        dist.init_process_group('gloo')
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """As the base class, without MMEngine's warning for each kind of component that rc3mm does not extend."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(lambda record: 'Failed to search registry with scope "rc3mm"' not in record.getMessage())
+        return logger
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """As the base class; on CPUs no device ids are passed, and unused parameters are expected.
+
+        Which objectives run depends on a batch's source, so most batches leave some parameters without gradient.
+        """
+        if self.distributed and not is_model_wrapper(model):
+            model_wrapper_cfg = dict(model_wrapper_cfg or {})
+            if model_wrapper_cfg.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+                model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel')
+                model_wrapper_cfg.setdefault('find_unused_parameters', True)
+                model_wrapper_cfg.setdefault('broadcast_buffers', False)
+                if not torch.cuda.is_available():
+                    model_wrapper_cfg['device_ids'] = None
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
+        """Scale learning rates by (batch over all processes) / `base_batch_size`.
+
+        Args:
+            optim_wrapper: the optimiser wrapper.
+            auto_scale_lr: `enable` and `base_batch_size`, as in MMEngine; batches of different sizes by source are
+                measured by the largest.
+        """
+        if not auto_scale_lr or not auto_scale_lr.get('enable', False):
+            return
+        if 'base_batch_size' not in auto_scale_lr:
+            raise ValueError('auto_scale_lr needs `base_batch_size`, the batch that the learning rate was chosen for')
+        sampler = self.train_dataloader.sampler
+        batch = max(getattr(sampler, 'batch_sizes', None) or [self.train_dataloader.batch_size])
+        ratio = batch * self.world_size / auto_scale_lr['base_batch_size']
+        self.logger.info(f'learning rates are scaled by {ratio:.4g} for a batch of {batch * self.world_size}')
+        for group in optim_wrapper.optimizer.param_groups:
+            group['lr'] *= ratio
+            if 'initial_lr' in group:
+                group['initial_lr'] *= ratio
+
+    def load_or_resume(self) -> None:
+        """As the base class, but `resume=True` without a checkpoint finds the newest whole one."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            latest = find_latest_checkpoint(self.work_dir)
+            if latest is None:
+                self.logger.info(f'nothing to resume from in {self.work_dir}: training starts at iteration 0')
+                self._has_loaded = True
+                return
+            self._load_from = str(latest)
+        super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False, **_: Any) -> dict:
+        """Read a checkpoint safely and load its weights, with a report.
+
+        Args:
+            filename: a local file.
+            map_location: device for the tensors.
+            strict: every key must match; always so when resuming.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            FileNotFoundError, UnsafeCheckpointError, ValueError: see `read_checkpoint` and `load_state_dict`.
+        """
+        checkpoint = read_checkpoint(filename, 'cpu')
+        if self._resume:
+            missing = [key for key in ('meta', 'message_hub', 'optimizer', 'rng') if key not in checkpoint]
+            if missing:
+                raise ValueError(
+                    f'{filename} cannot be resumed from: it lacks {missing} (weights only?); start from it with '
+                    '`load_from` instead'
+                )
+            self.resumed_rng = checkpoint['rng']
+        if 'message_hub' in checkpoint:
+            checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        report = load_state_dict(model, checkpoint['state_dict'], strict=strict or self._resume)
+        (self.logger.info if report.clean else self.logger.warning)(f'{filename}: {report}')
+        self._has_loaded = True
+        return checkpoint
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Continue exactly where a checkpoint was written.
+
+        Raises:
+            ValueError: the checkpoint holds weights only.
+        """
+        self._resume = True
+        super().resume(filename, *args, **kwargs)
+
+    def save_checkpoint(  # every rank takes part: each contributes its random generators
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Write a checkpoint atomically to a local folder.
+
+        Args:
+            out_dir: folder.
+            filename: name in it.
+            file_client_args: must be None; checkpoints are local files.
+            save_optimizer: with the optimiser's state.
+            save_param_scheduler: with the schedules' state.
+            meta: `epoch` and `iter` to continue with.
+            by_epoch: whether the count is of epochs, where `meta` does not say.
+            backend_args: must be None; checkpoints are local files.
+        """
+        if file_client_args or backend_args:
+            raise ValueError('RC3Runner writes checkpoints to local folders only')
+        states = [self.evaluation_rng or get_rng_state()]
+        if self.world_size > 1:
+            gathered: list[Any] = [None] * self.world_size
+            dist.all_gather_object(gathered, states[0])
+            states = gathered
+        if self.rank != 0:
+            return
+        default = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
+        meta = {'epoch': default[0], 'iter': default[1], **(meta or {})}
+        meta |= {
+            'cfg': self.cfg.pretty_text,
+            'seed': self.seed,
+            'experiment_name': self.experiment_name,
+            'time': time.strftime('%Y%m%d_%H%M%S'),
+            'versions': {'rc3mm': __version__, 'mmengine': mmengine.__version__, 'torch': torch.__version__},
+        }
+        meta['versions'] = {name: str(version) for name, version in meta['versions'].items()}
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint: dict[str, Any] = {
+            'meta': meta,
+            'state_dict': dict(model.state_dict()),
+            'message_hub': pack_message_hub(self.message_hub.state_dict()),
+            'rng': states,
+        }
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in self.param_schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        write_checkpoint(checkpoint, Path(out_dir) / filename)
