@@ -44,6 +44,6 @@ format: $(READY) ## format the code and mend what the linter can mend
 	$(RUN) -m ruff format $(CODE)
 
 clean: ## remove caches and build products; .venv, data and work_dirs stay
-	rm -rf build dist *.egg-info rc3mm/.mim htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f .coverage .coverage.*
 	find rc3mm tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +

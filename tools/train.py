@@ -1,12 +1,25 @@
 """Train a model from a config; see --help."""
 
 import argparse
-import os
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from cli import CommandLineError, add_common_arguments, check_checkpoint, load_config, run_main
+from mmengine.config import Config
 
 from rc3mm.registry import RUNNERS
+from rc3mm.utils.checkpoint import find_latest_checkpoint
+
+_EXAMPLES = """\
+examples:
+  python tools/train.py configs/rc3/pretrain_tiny.py
+  python tools/train.py configs/rc3/pretrain_tiny.py --resume     # go on after an interruption, nothing is lost
+  python tools/train.py configs/rc3/pretrain_tiny.py --cfg-options \\
+      train_cfg.max_iters=100 param_scheduler.1.end=100 optim_wrapper.optimizer.lr=5e-4
+  python tools/train.py configs/rc3/pretrain_tiny.py --cfg-options +default_hooks.checkpoint.max_keep_ckpts=5
+  tools/dist_train.sh configs/rc3/pretrain_tiny.py 8 --amp         # eight processes, one a GPU
+
+the work dir holds the config, a log and scalars a start (<time>/), TensorBoard events, checkpoints (iter_<n>.pth),
+losses.png and, if the config tests after training, results.json, results.md and gallery.png
+"""
 
 
 def parse_args() -> argparse.Namespace:
@@ -14,13 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Train a model from a config.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=(
-            'examples:\n'
-            '  python tools/train.py configs/rc3/pretrain_tiny.py\n'
-            '  python tools/train.py configs/rc3/pretrain_tiny.py --resume         # go on after an interruption\n'
-            '  python tools/train.py configs/rc3/pretrain_tiny.py --cfg-options train_cfg.max_iters=100\n'
-            '  tools/dist_train.sh configs/rc3/pretrain_base.py 8                  # eight GPUs\n'
-        ),
+        epilog=_EXAMPLES,
     )
     parser.add_argument('config', help='config file, such as configs/rc3/pretrain_tiny.py')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)')
@@ -32,54 +39,54 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='continue: from the newest checkpoint of the work dir (auto, the default) or from a given file',
+        metavar='CHECKPOINT',
+        help='continue from this checkpoint; alone, from the newest of the work dir, or from the start if it has none',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override config entries: key=value, nested a.b=value, lists "[1,2]" or 1,2',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how processes were started'
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by launchers; leave it alone')
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_common_arguments(parser)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Train, then test if the config says so."""
-    args = parse_args()
-    cfg = load_config(args)
+    cfg = training_config(parse_args())
     runner = RUNNERS.build(cfg)
     runner.train()
     if cfg.get('test_after_train', False):
         runner.test()
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def training_config(args: argparse.Namespace) -> Config:
     """The config with the command line's changes applied."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    cfg = load_config(args)
+    cfg.work_dir = args.work_dir or cfg.work_dir
     if args.amp:
-        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+        use_bfloat16(cfg)
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
-            raise SystemExit(f'--auto-scale-lr: {args.config} has no `auto_scale_lr = dict(base_batch_size=...)`')
+            raise CommandLineError(f'--auto-scale-lr: {args.config} has no auto_scale_lr = dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.resume == 'auto':
+        # A run that has not got as far as a checkpoint begins anew, from `load_from` where the config names one.
+        cfg.resume = cfg.get('load_from') is None or find_latest_checkpoint(cfg.work_dir) is not None
+        cfg.load_from = None if cfg.resume else cfg.load_from
+    elif args.resume:
+        check_checkpoint(args.resume)
+        cfg.resume, cfg.load_from = True, args.resume
     return cfg
 
 
+def use_bfloat16(cfg: Config) -> None:
+    """Turn the plain optimiser wrapper into the bfloat16 one and keep its options; others are left as they are."""
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    name = kind if isinstance(kind, str) else kind.__name__
+    if name == 'OptimWrapper':
+        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    elif name not in ('BFloat16OptimWrapper', 'AmpOptimWrapper'):
+        raise CommandLineError(f'--amp: optim_wrapper.type is {name}; only OptimWrapper can be switched to bfloat16')
+
+
 if __name__ == '__main__':
-    main()
+    run_main(main)

@@ -3,10 +3,12 @@
 from rc3mm.datasets.base import VLDataset
 from rc3mm.datasets.collate import vl_collate
 from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
+from rc3mm.datasets.json_lines import JsonLinesPairs
 from rc3mm.datasets.mixed import MixedSources
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
 from rc3mm.datasets.transforms import (
     DecodeImage,
+    LoadRoiNpz,
     MaskTokens,
     PackVLInputs,
     ResizeImage,
@@ -14,6 +16,7 @@ from rc3mm.datasets.transforms import (
     ScoreRelevance,
     Tokenize,
 )
+from rc3mm.datasets.wikimatrix import WikiMatrix
 
 __all__ = [
     'DecodeImage',
@@ -22,6 +25,8 @@ __all__ = [
     'EmojiStrict',
     'EmojiWeak',
     'EvalSampler',
+    'JsonLinesPairs',
+    'LoadRoiNpz',
     'MaskTokens',
     'MixedSourceSampler',
     'MixedSources',
@@ -31,5 +36,6 @@ __all__ = [
     'ScoreRelevance',
     'Tokenize',
     'VLDataset',
+    'WikiMatrix',
     'vl_collate',
 ]

@@ -1,4 +1,5 @@
 """What all datasets of rc3mm have in common."""
+
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,8 +56,8 @@ class Compose:
 class VLDataset(Dataset):
     """A map-style dataset of vision-language samples.
 
-    A subclass gives ``__len__``, ``get_sample`` and ``metainfo``. A sample's content depends on the index alone;
-    what transforms draw at random comes from ``sample['rng']``, seeded by the draw.
+    A subclass gives ``__len__``, ``get_sample`` and ``metainfo``. A sample's content depends on the index
+    alone; what transforms draw at random comes from ``sample['rng']``, seeded by the draw.
 
     Args:
         seed: Seed of the dataset, at least 0.

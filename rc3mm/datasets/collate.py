@@ -22,20 +22,23 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         pad_id: token id of padding (1 for XLM-R).
 
     Returns:
-        `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8; `roi_features` (B, R, F), `roi_boxes`
-        (B, R, 4), `roi_mask` (B, R); `text_ids` and `text_mask` (M, T), all texts of the first image first;
-        `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,) flat, `labels` (K,); `relevance` (B,);
-        `iteration`, `step_seed` (numbers).
+        `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8; `roi_features` (B, R, F),
+        `roi_boxes` (B, R, 4), `roi_mask` (B, R); `text_ids` and `text_mask` (M, T), all texts of the first
+        image first; `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,) flat, `labels`
+        (K,); `relevance` (B,); `iteration`, `step_seed` (numbers).
 
     Raises:
-        ValueError: the samples come from several sources, or only some of them have a key.
+        ValueError: the samples come from several sources, differ in their keys or number of texts, or
+            disagree on what a batch shares.
     """
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
     packed = [sample['inputs'] for sample in samples]
     if len(sources) != 1 or any(set(inputs) != set(packed[0]) for inputs in packed):
         keys = {sample.image_id: sorted(inputs) for sample, inputs in zip(data_samples, packed, strict=True)}
-        raise ValueError(f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}')
+        raise ValueError(
+            f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}'
+        )
     inputs: dict[str, Any] = {}
     for key in packed[0]:
         inputs |= _COLLATORS[key]([sample[key] for sample in packed], pad_id)
@@ -62,6 +65,9 @@ def _roi_boxes(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
 
 
 def _text_ids(values: list[list[Tensor]], pad_id: int) -> dict[str, Tensor]:
+    numbers = sorted({len(texts) for texts in values})
+    if len(numbers) != 1:
+        raise ValueError(f'the samples of a batch must have equally many texts, got {numbers}')
     ids, mask = _pad([ids for texts in values for ids in texts], pad_id)
     return {'text_ids': ids, 'text_mask': mask}
 

@@ -23,7 +23,10 @@ class MixedSources(Dataset):
     """
 
     def __init__(self, sources: Mapping[str, Any]) -> None:
-        built = {name: DATASETS.build(dict(value)) if isinstance(value, dict) else value for name, value in sources.items()}
+        built = {
+            name: DATASETS.build(dict(value)) if isinstance(value, dict) else value
+            for name, value in sources.items()
+        }
         empty = [name for name, dataset in built.items() if len(dataset) == 0]
         if not built or empty:
             raise ValueError(f'MixedSources needs at least one source and no empty one; empty: {empty}')

@@ -23,9 +23,9 @@ _SOURCE_STREAM, _STEP_STREAM, _SHUFFLE_STREAM, _SAMPLE_STREAM = range(4)
 class MixedSourceSampler(Sampler[list[Draw]]):
     """Endless homogeneous batches: each iteration draws one source, the same on every rank.
 
-    Each source is walked through in shuffled epochs; the shuffle is a keyed permutation in constant memory. A global
-    batch does not depend on how many processes share it: with twice the processes and half the `batch_size` the same
-    items meet in the same iteration.
+    Each source is walked through in shuffled epochs; the shuffle is a keyed permutation in constant memory. A
+    global batch does not depend on how many processes share it: with twice the processes and half the
+    `batch_size` the same items meet in the same iteration.
 
     Args:
         dataset: the mixed sources.
@@ -52,10 +52,12 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         sizes = dict(batch_size) if isinstance(batch_size, Mapping) else dict.fromkeys(names, batch_size)
         unknown = (set(ratios) | set(sizes)) - set(names)
         if unknown:
-            raise ValueError(f'ratios or batch_size name unknown sources {sorted(unknown)}; the dataset has {names}')
+            raise ValueError(
+                f'ratios or batch_size name unknown sources {sorted(unknown)}; the dataset has {names}'
+            )
         weights = np.array([ratios.get(name, 0.0) for name in names], dtype=np.float64)
-        if weights.min() < 0 or weights.sum() <= 0:
-            raise ValueError(f'ratios must be non-negative and not all 0, got {ratios}')
+        if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
+            raise ValueError(f'ratios must be finite, non-negative and not all 0, got {ratios}')
         for name, weight in zip(names, weights, strict=True):
             if weight > 0 and sizes.get(name, 0) < 1:
                 raise ValueError(f'batch_size of source "{name}" must be at least 1, got {sizes.get(name)}')
@@ -69,7 +71,11 @@ class MixedSourceSampler(Sampler[list[Draw]]):
     def __len__(self) -> int:
         """Batches after which every source that is drawn at all has been seen once, on average."""
         _, world_size = rank_and_world_size()
-        drawn = [(n, b, p) for n, b, p in zip(self.num_items, self.batch_sizes, self.probabilities, strict=True) if p]
+        drawn = [
+            (n, b, p)
+            for n, b, p in zip(self.num_items, self.batch_sizes, self.probabilities, strict=True)
+            if p
+        ]
         return max(math.ceil(n / (b * world_size * p)) for n, b, p in drawn)
 
     def set_epoch(self, epoch: int) -> None:

@@ -43,6 +43,19 @@ class RC3Runner(Runner):
 
     evaluation_rng: dict[str, Any] | None = None
     resumed_rng: list[dict[str, Any]] | None = None
+    _prepared = False
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """As the base class, but `before_run` once, although training, validation and test each ask for it.
+
+        A hook that sets itself up there would forget what it knows: `EMAHook` its averaged weights, between training
+        and the test after it.
+        """
+        if fn_name == 'before_run':
+            if self._prepared:
+                return
+            self._prepared = True
+        super().call_hook(fn_name, **kwargs)
 
     def setup_env(self, env_cfg: dict) -> None:
         """As the base class, but with gloo where there is no GPU."""

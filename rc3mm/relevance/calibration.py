@@ -25,8 +25,8 @@ class Calibration:
     def __post_init__(self) -> None:
         if not self.translated > self.unrelated:
             raise ValueError(
-                f'the median cosine of translations ({self.translated:.3f}) is not above that of random pairs '
-                f'({self.unrelated:.3f}): this scorer cannot tell them apart on the calibration corpus'
+                f'the median cosine of translations ({self.translated:.3f}) is not above that of random '
+                f'pairs ({self.unrelated:.3f}): this scorer cannot tell them apart on the calibration corpus'
             )
 
     @classmethod

@@ -1,12 +1,13 @@
 """Textual relevance from sentence-ID word vectors: offline, no download, fitted in seconds.
 
-Words of all languages that occur in the same aligned sentences get close vectors (Levy, Søgaard & Goldberg 2017,
-"A Strong Baseline for Learning Cross-Lingual Word Embeddings from Sentence Alignments"): factorise the matrix
-word x sentence ID by truncated SVD. A text is the idf-weighted mean of its words' vectors.
+Words of all languages that occur in the same aligned sentences get close vectors (Levy, Søgaard & Goldberg
+2017, "A Strong Baseline for Learning Cross-Lingual Word Embeddings from Sentence Alignments"): factorise the
+matrix word x sentence ID by truncated SVD. A text is the idf-weighted mean of its words' vectors.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ class SentenceIDRelevance:
     """Relevance of two texts by word vectors fitted on a strictly-aligned corpus.
 
     Args:
-        corpus: config of a dataset whose samples carry translated `texts` (its `get_sample` is read), or an iterable
-            of lists of (language, text).
+        corpus: config of a dataset whose samples carry translated `texts` (its `get_sample` is read), or an
+            iterable of lists of (language, text).
         num_sentences: how many samples of the corpus are read; the last tenth serves to calibrate.
         dim: dimensions of the vectors, fewer where the corpus has fewer words.
         min_count: words seen in fewer sentences are ignored.
@@ -52,9 +53,12 @@ class SentenceIDRelevance:
             dataset = DATASETS.build(corpus)
             sentences = [dataset.get_sample(i)['texts'] for i in range(min(num_sentences, len(dataset)))]
         else:
-            sentences = list(corpus)[:num_sentences]
+            sentences = list(islice(corpus, num_sentences))
         if len(sentences) < 20:
             raise ValueError(f'SentenceIDRelevance needs at least 20 aligned sentences, got {len(sentences)}')
+        single = next((position for position, texts in enumerate(sentences) if len(texts) < 2), None)
+        if single is not None:
+            raise ValueError(f'sample {single} of the corpus has no translation: {sentences[single]}')
         return sentences
 
     def _fit(self, sentences: Sequence[Sequence[Text]], dim: int, min_count: int) -> None:
@@ -73,6 +77,10 @@ class SentenceIDRelevance:
         matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
         frequency = np.asarray(matrix.sum(1)).ravel()
         idf = np.log(len(sentences) / frequency)
+        if not idf.any():
+            raise ValueError(
+                'every word of the corpus occurs in every sentence; it needs different sentences'
+            )
         # Unit rows: rare and frequent words count alike; the idf comes back when a text is put together.
         matrix = sparse.diags(idf / np.maximum(np.sqrt(frequency) * idf, 1e-12)) @ matrix
         rank = min(dim, min(shape) - 1)
@@ -88,7 +96,7 @@ class SentenceIDRelevance:
         return Calibration.fit((a * np.roll(b, 1, axis=0)).sum(1), (a * b).sum(1))
 
     def embed(self, texts: Sequence[Text]) -> np.ndarray:
-        """Unit-length vectors of texts, float32 (number of texts, dim); zero for a text with no known word."""
+        """Unit-length vectors of texts, float32 (number of texts, dim); zero if no word is known."""
         out = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for row, (language, text) in enumerate(texts):
             known = [self.vocabulary[word] for word in words(language, text) if word in self.vocabulary]
@@ -104,8 +112,8 @@ class SentenceIDRelevance:
             second: of the other side, as many.
 
         Returns:
-            float32 in [0, 1], one a pair; rounded to 1e-4, so that the last bits of a linear-algebra library do not
-            reach the training.
+            float32 in [0, 1], one a pair; rounded to 1e-4, so that the last bits of a linear-algebra library
+            do not reach the training.
         """
         cosine = (self.embed(first) * self.embed(second)).sum(1)
         return np.round(self.calibration(cosine), 4)

@@ -5,15 +5,18 @@ import unicodedata
 
 __all__ = ['words']
 
-_TOKEN = re.compile(r'[^\W_]+')
-_CJK = re.compile(r'[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+')
+_UNSPACED = r'\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff'
+_CJK = re.compile(f'[{_UNSPACED}]+')
+# A run of either kind: '2匹' and 'Tシャツ' are two runs each, though no space parts them.
+_TOKEN = re.compile(f'[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+')
 
 
 def words(language: str, text: str) -> list[str]:
     """Split a text into words tagged with their language.
 
-    Scripts that write no spaces (kana, kanji, hanzi) give their characters and pairs of neighbours; other scripts
-    give lower-cased words and, of long ones, their first five letters, which joins most inflected forms.
+    Scripts that write no spaces (kana, kanji, hanzi) give their characters and pairs of neighbours; other
+    scripts give lower-cased words and, of long ones, their first five letters, which joins most inflected
+    forms.
 
     Args:
         language: language code.

@@ -8,8 +8,8 @@ __all__ = ['Draw']
 class Draw(NamedTuple):
     """One draw of a training stream: which item, and the seeds of everything random that happens to it.
 
-    Every transform draws from a generator seeded by `seed`, so a sample depends on neither the number of workers and
-    processes nor on what was drawn before it.
+    Every transform draws from a generator seeded by `seed`, so a sample depends on neither the number of
+    workers and processes nor on what was drawn before it.
 
     Attributes:
         index: position in the dataset.

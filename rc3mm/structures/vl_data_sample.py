@@ -14,7 +14,8 @@ class VLDataSample(BaseDataElement):
     - `source` (str): `strict`, `weak`, `parallel`, or a downstream task.
     - `texts` (list[tuple[str, str]]): (language, string) pairs, in the order of the text rows in the batch.
     - `image_path` (str, optional): where the image can be seen again.
-    - `true_relevance` (float, optional): known only for synthetic weak pairs; for judging scorers, never an input.
+    - `true_relevance` (float, optional): known only for synthetic weak pairs; for judging scorers, never an
+        input.
 
     Data fields (set by a model in `predict` mode):
 

@@ -1,29 +1,34 @@
 """Checkpoint files: written atomically, read without executing code, loaded with a report.
 
-A checkpoint is either a `.safetensors` file (weights alone) or a `.pth` file of tensors and plain containers, which
-`torch.load(weights_only=True)` reads. Anything else in a pickle is refused: a pickle can run any code when it is read.
+A checkpoint is either a `.safetensors` file (weights alone) or a `.pth` file of tensors and plain containers,
+which `torch.load(weights_only=True)` reads. Anything else in a pickle is refused: a pickle can run any code
+when it is read.
 """
 
 import os
 import pickle
+import pickletools
 import tempfile
 import zipfile
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
 __all__ = [
-    "LoadReport",
-    "UnsafeCheckpointError",
-    "find_latest_checkpoint",
-    "load_state_dict",
-    "read_checkpoint",
-    "write_checkpoint",
+    'LoadReport',
+    'UnsafeCheckpointError',
+    'find_latest_checkpoint',
+    'load_state_dict',
+    'read_checkpoint',
+    'write_checkpoint',
 ]
 
 
@@ -39,7 +44,8 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
         map_location: device for the tensors.
 
     Returns:
-        The stored dictionary; for `.safetensors`, `{'state_dict': ...}`. A bare state dict is wrapped likewise.
+        The stored dictionary; for `.safetensors`, `{'state_dict': ...}`. A bare state dict is wrapped
+        likewise.
 
     Raises:
         FileNotFoundError: no such file.
@@ -49,21 +55,26 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
-    if path.suffix == '.safetensors':
-        return {'state_dict': load_safetensors(str(path), device=str(map_location))}
     try:
+        if path.suffix == '.safetensors':
+            return {'state_dict': load_safetensors(str(path), device=str(map_location))}
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = _first_line(error)
-        if 'Unsupported' in str(error) or 'GLOBAL' in str(error) or 'Weights only load failed' in str(error):
+    except Exception as error:  # the parsers raise nearly anything when a file is damaged
+        if isinstance(error, SafetensorError) and _asks_for_objects(path):
             raise UnsafeCheckpointError(
-                f'{path} was refused: it holds pickled objects other than tensors and plain containers, and reading '
-                f'them would execute code ({reason}). If you trust its origin, convert it once in a sandbox: load it '
-                "there with weights_only=False and save only its 'state_dict' as safetensors."
+                f'{path} was refused: it is a pickle under the name of a safetensors file. If it should hold '
+                'tensors only, rename it to .pth, and it is read without executing code.'
             ) from error
-        raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f'{path} cannot be read as a checkpoint (truncated?): {_first_line(error)}') from error
+        if isinstance(error, pickle.UnpicklingError) and _asks_for_objects(path):
+            raise UnsafeCheckpointError(
+                f'{path} was refused: it holds pickled objects other than tensors and plain containers, and '
+                f'reading them would execute code ({_first_line(error)}). If you trust its origin, convert '
+                "it once in a sandbox: load it there with weights_only=False and save only its 'state_dict' as "
+                'safetensors.'
+            ) from error
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint (truncated or damaged?): {_first_line(error)}'
+        ) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, expected a dictionary of tensors')
     if 'state_dict' in checkpoint:
@@ -71,6 +82,18 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
     if checkpoint and all(isinstance(value, Tensor) for value in checkpoint.values()):
         return {'state_dict': checkpoint}
     raise ValueError(f"{path} has no 'state_dict'; its keys are {sorted(map(str, checkpoint))[:8]}")
+
+
+def _asks_for_objects(path: Path) -> bool:
+    """Whether a file holds a whole pickle that names objects; nothing is executed."""
+    if zipfile.is_zipfile(path):  # torch's own format; its pickle is whole if the zip file is
+        return True
+    named = False
+    with path.open('rb') as file, suppress(Exception):  # pickletools raises nearly anything, too
+        for _ in range(4):  # torch's old format: a magic number, a version, the machine, and then the object
+            operations = [operation.name for operation, _, _ in pickletools.genops(file)]
+            named |= not {'GLOBAL', 'STACK_GLOBAL', 'INST'}.isdisjoint(operations)
+    return named
 
 
 def _first_line(error: Exception) -> str:
@@ -90,33 +113,40 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _check_plain(checkpoint, 'checkpoint')
+    _check_plain(dict(checkpoint), 'checkpoint')
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
     try:
         with os.fdopen(handle, 'wb') as file:
             torch.save(dict(checkpoint), file)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(
+            temporary, 0o644
+        )  # mkstemp lets nobody but the owner read; a checkpoint is for the group as well
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-_PLAIN = (Tensor, str, bytes, int, float, complex, bool, type(None), torch.Size, torch.dtype, torch.device)
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.Size, torch.dtype, torch.device)
+_TENSORS = (Tensor, nn.Parameter)
 
 
 def _check_plain(value: Any, where: str) -> None:
-    if isinstance(value, Mapping):
+    # Exact types: a subclass (np.float64 of float, an enum of str, a named tuple) is pickled by its name.
+    kind = type(value)
+    if kind in (dict, OrderedDict, Counter):
         for key, item in value.items():
+            _check_plain(key, f'the key {key!r} of {where}')
             _check_plain(item, f'{where}[{key!r}]')
-    elif isinstance(value, list | tuple | set):
+    elif kind in (list, tuple, set):
         for position, item in enumerate(value):
             _check_plain(item, f'{where}[{position}]')
-    elif not isinstance(value, _PLAIN):
+    elif kind not in _PLAIN and kind not in _TENSORS:
         raise UnsafeCheckpointError(
-            f'{where} is a {type(value).__module__}.{type(value).__name__}; checkpoints hold tensors and plain '
-            'containers only, so that they can be read without executing code'
+            f'{where} is a {kind.__module__}.{kind.__name__}; checkpoints hold tensors, plain values and '
+            'plain containers only, so that they can be read without executing code: convert it before saving'
         )
 
 
@@ -201,7 +231,7 @@ def find_latest_checkpoint(folder: str | Path) -> Path | None:
     numbered = []
     for path in Path(folder).glob('*_*.pth'):
         kind, _, number = path.stem.partition('_')
-        if kind in ('iter', 'epoch') and number.isdigit():
+        if kind in ('iter', 'epoch') and number.isdecimal():
             numbered.append((int(number), path))
     for _, path in sorted(numbered, reverse=True):
         if zipfile.is_zipfile(path):  # the directory of a zip file stands at its end

@@ -1,6 +1,8 @@
 """The few collectives that the losses and the evaluation need, the same with and without a process group.
 
-Backends: NCCL on GPUs, gloo on CPUs. Without an initialised group every function is the identity of a world of one.
+Backends: NCCL on GPUs, gloo on CPUs. Without an initialised group every function is the identity of a world
+    of
+one.
 """
 
 import torch
@@ -30,7 +32,7 @@ class _GatherWithGradient(torch.autograd.Function):
         rows = grad.shape[0] // world_size
         if dist.get_backend() == 'nccl':
             out = grad.new_empty((rows, *grad.shape[1:]))
-            dist.reduce_scatter_tensor(out, grad.contiguous())
+            dist.reduce_scatter_single(out, grad.contiguous())
             return out
         # gloo has no dependable reduce_scatter: sum everything, keep our rows.
         summed = grad.contiguous().clone()
@@ -41,7 +43,7 @@ class _GatherWithGradient(torch.autograd.Function):
 def _all_gather(x: Tensor) -> Tensor:
     _, world_size = rank_and_world_size()
     out = x.new_empty((world_size * x.shape[0], *x.shape[1:]))
-    dist.all_gather_into_tensor(out, x.contiguous())
+    dist.all_gather_single(out, x.contiguous())
     return out
 
 

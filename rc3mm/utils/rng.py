@@ -12,7 +12,7 @@ __all__ = ['get_rng_state', 'preserved_rng', 'set_rng_state']
 
 
 def get_rng_state() -> dict[str, Any]:
-    """States of Python's, NumPy's and torch's global generators (CPU, and every visible GPU); tensors and lists only."""
+    """States of the global generators of Python, NumPy and torch (CPU and visible GPUs), as plain data."""
     version, internal, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
     return {

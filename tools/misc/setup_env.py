@@ -44,7 +44,7 @@ from env_state import (
     write_stamp,
 )
 
-CORES = min(len(os.sched_getaffinity(0)), 16)
+CORES = min(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1, 16)
 TRANSIENT = re.compile(
     r'timed out|Connection(Error| reset| aborted| broken)|Temporary failure|IncompleteRead|RemoteDisconnected'
     r'|ProtocolError|DO NOT MATCH THE HASHES|50[234] (Server|Bad|Service|Gateway)',

@@ -3,6 +3,16 @@
 from rc3mm.datasets.transforms.image import DecodeImage, ResizeImage, RoiPixels
 from rc3mm.datasets.transforms.packing import PackVLInputs
 from rc3mm.datasets.transforms.relevance import ScoreRelevance
+from rc3mm.datasets.transforms.roi_npz import LoadRoiNpz
 from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 
-__all__ = ['DecodeImage', 'MaskTokens', 'PackVLInputs', 'ResizeImage', 'RoiPixels', 'ScoreRelevance', 'Tokenize']
+__all__ = [
+    'DecodeImage',
+    'LoadRoiNpz',
+    'MaskTokens',
+    'PackVLInputs',
+    'ResizeImage',
+    'RoiPixels',
+    'ScoreRelevance',
+    'Tokenize',
+]

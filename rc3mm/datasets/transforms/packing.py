@@ -17,9 +17,10 @@ _META = ('image_id', 'source', 'texts', 'image_path', 'true_relevance')
 class PackVLInputs:
     """Split a sample into tensors for the model and a `VLDataSample` of everything else.
 
-    Required keys: `image_id`, `source`. Optional keys, packed where present: `image` (uint8, HWC), `roi_features` with
-    `roi_boxes` (pixels) and `image` or `image_size` (height, width), `text_ids`, `masked_single`, `masked_pair`,
-    `relevance`, `iteration`, `step_seed`; into the data sample: `texts`, `image_path`, `true_relevance`.
+    Required keys: `image_id`, `source`. Optional keys, packed where present: `image` (uint8, HWC),
+    `roi_features` with `roi_boxes` (pixels) and `image` or `image_size` (height, width), `text_ids`,
+    `masked_single`, `masked_pair`, `relevance`, `iteration`, `step_seed`; into the data sample: `texts`,
+    `image_path`, `true_relevance`.
 
     Returns:
         `{'inputs': ..., 'data_samples': VLDataSample}`.

@@ -29,7 +29,9 @@ class Tokenize:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Tokenise the sample's texts."""
         texts = [text for _, text in sample['texts']]
-        encoded = self.tokenizer(texts, truncation=True, max_length=self.max_length, return_attention_mask=False)
+        encoded = self.tokenizer(
+            texts, truncation=True, max_length=self.max_length, return_attention_mask=False
+        )
         sample['text_ids'] = [np.asarray(ids, dtype=np.int64) for ids in encoded['input_ids']]
         return sample
 
@@ -38,18 +40,19 @@ class Tokenize:
 class MaskTokens:
     """Masked copies of the texts, for MLM, VTLM and TLM (80 % mask token, 10 % random token, 10 % unchanged).
 
-    Required keys: `text_ids`, `rng`. Added keys: `masked_single` and/or `masked_pair`, each a dictionary of `ids`
-    (int64), `positions` (int64, at least one) and `labels` (int64).
+    Required keys: `text_ids`, `rng`. Added keys: `masked_single` and/or `masked_pair`, each a dictionary of
+    `ids` (int64), `positions` (int64, at least one unless the text is empty) and `labels` (int64).
 
     Args:
         tokenizer: see `load_tokenizer`.
-        kinds: `single` (one text of the sample, drawn at random, in a sequence of its own) and/or `pair` (the first
-            two texts in one sequence).
+        kinds: `single` (one text of the sample, drawn at random, in a sequence of its own) and/or `pair` (the
+            first two texts in one sequence).
         probability: share of the ordinary tokens that are masked; at least one always is.
-        max_masked: upper bound a sequence, or None.
+        max_masked: upper bound a sequence, at least 1, or None.
 
     Raises:
-        ValueError: an unknown kind or a probability outside (0, 1].
+        ValueError: an unknown kind, a probability outside (0, 1], `max_masked` below 1, a tokenizer without a
+            mask token, or one whose pairs cannot be joined from two single texts.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class MaskTokens:
             raise ValueError(f'kinds must be among single and pair, got {tuple(kinds)}')
         if not 0 < probability <= 1:
             raise ValueError(f'probability must be in (0, 1], got {probability}')
+        if max_masked is not None and max_masked < 1:
+            raise ValueError(f'max_masked must be at least 1, or None for no bound, got {max_masked}')
         self.kinds = tuple(kinds)
         self.probability = probability
         self.max_masked = max_masked
@@ -75,7 +80,12 @@ class MaskTokens:
         # XLM-R joins a pair with two end tokens, BERT with one; ask the tokenizer which.
         one = loaded('a')['input_ids']
         joined = loaded('a', 'a')['input_ids']
-        self.joint = np.asarray(joined[len(one) : len(joined) - (len(one) - 1)], dtype=np.int64)
+        joint = joined[len(one) : len(joined) - (len(one) - 1)]
+        if 'pair' in self.kinds and [*one, *joint, *one[1:]] != joined:
+            raise ValueError(
+                f'the tokenizer "{tokenizer}" marks pairs in an unknown way; leave `pair` out of kinds'
+            )
+        self.joint = np.asarray(joint, dtype=np.int64)
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Mask the sample's texts."""
@@ -84,7 +94,9 @@ class MaskTokens:
             sample['masked_single'] = self._mask(ids[int(rng.integers(len(ids)))], rng)
         if 'pair' in self.kinds:
             if len(ids) < 2:
-                raise ValueError(f'masking a pair needs two texts; sample {sample["image_id"]} has {len(ids)}')
+                raise ValueError(
+                    f'masking a pair needs two texts; sample {sample["image_id"]} has {len(ids)}'
+                )
             sample['masked_pair'] = self._mask(np.concatenate([ids[0], self.joint, ids[1][1:]]), rng)
         return sample
 
@@ -94,7 +106,8 @@ class MaskTokens:
             empty = np.empty(0, dtype=np.int64)
             return {'ids': ids.copy(), 'positions': empty, 'labels': empty}
         count = max(1, round(len(candidates) * self.probability))
-        count = min(count, self.max_masked or count)
+        if self.max_masked is not None:
+            count = min(count, self.max_masked)
         positions = np.sort(rng.choice(candidates, size=count, replace=False))
         masked = ids.copy()
         fate = rng.random(count)

@@ -21,7 +21,7 @@ class RC3CheckpointHook(CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Check the interval against gradient accumulation.
+        """Check the interval against gradient accumulation; remove what a kill left of a checkpoint half written.
 
         Raises:
             ValueError: checkpoints would fall between two optimiser steps and lose accumulated gradients.
@@ -33,6 +33,9 @@ class RC3CheckpointHook(CheckpointHook):
                 f'checkpoint interval {self.interval} is not a multiple of accumulative_counts {accumulation}: a '
                 'checkpoint between two optimiser steps would lose the accumulated gradients'
             )
+        if runner.rank == 0:
+            for part in Path(self.out_dir).glob('.*.pth.*.tmp'):  # the temporary names of `write_checkpoint`
+                part.unlink(missing_ok=True)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         kept = list(getattr(self, 'keep_ckpt_ids', ()))

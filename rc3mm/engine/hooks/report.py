@@ -71,7 +71,9 @@ class ReportHook(Hook):
             'num_items': len(loop.dataloader.dataset),
         }
         work_dir = Path(runner.work_dir)
-        extra = {'checkpoint': runner._load_from, 'form': str(getattr(loop, 'form', None) or runner_form(runner))}
+        trained = 'train' in self._started  # then the weights are the last ones, whatever training began with
+        checkpoint = runner.message_hub.runtime_info.get('last_ckpt') if trained else runner._load_from
+        extra = {'checkpoint': checkpoint, 'form': str(getattr(loop, 'form', None) or runner_form(runner))}
         write_results(
             work_dir / 'results.json',
             metrics,
@@ -94,6 +96,7 @@ class ReportHook(Hook):
         items = [item for m in loop.evaluator.metrics if isinstance(m, RetrievalMetric) for item in m.items]
         if self.out_item:
             lines = (json.dumps(item, ensure_ascii=False) for item in items)
+            Path(self.out_item).parent.mkdir(parents=True, exist_ok=True)
             Path(self.out_item).write_text('\n'.join(lines) + '\n', encoding='utf-8')
         if self.gallery_rows:
             path = self._folder(runner) / 'gallery.png'
@@ -101,8 +104,11 @@ class ReportHook(Hook):
             draw_gallery(rows, path, title=f'{facts["setting"]}, split {facts["split"]}')
             runner.logger.info(f'gallery: {path}')
         (Path(runner.work_dir) / 'results.md').write_text(metrics_markdown(metrics, **facts), encoding='utf-8')
+        table = metrics_table(metrics, **facts)
         console = Console()
-        console.print(metrics_table(metrics, **facts))
+        if not console.is_terminal:  # a file or a pipe has no width; numbers must not be cut there
+            console.width = max(console.width, console.measure(table).maximum)
+        console.print(table)
         shortcut = metrics.get('shortcut/mean_accuracy')
         if shortcut is not None:
             console.print(f'shortcut accuracy (telling z(i, t_i) from z(i, t_j); 50 = text ignored): {shortcut:.1f} %')

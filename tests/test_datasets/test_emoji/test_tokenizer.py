@@ -27,7 +27,7 @@ def test_special_ids_are_those_of_xlm_r(tokenizer: PreTrainedTokenizerBase) -> N
     ) == (0, 0, 2, 2)
     assert tokenizer.pad_token_id == 1 and tokenizer.unk_token_id == 3
     assert tokenizer.mask_token == '<mask>' and tokenizer.mask_token_id == len(tokenizer) - 1
-    assert 4000 <= len(tokenizer) <= 8000
+    assert len(tokenizer) == 6000  # as in configs/_base_/models/rc3_tiny.py
 
 
 def test_post_processor_is_that_of_xlm_r(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -55,7 +55,7 @@ def test_every_text_of_the_artefact_survives(tokenizer: PreTrainedTokenizerBase)
 def test_names_and_captions_are_short(tokenizer: PreTrainedTokenizerBase, language: str) -> None:
     names = [concept.names[language] for concept in artefact.load_concepts()[:150]]
     lengths = [len(ids) for ids in tokenizer(names, add_special_tokens=False).input_ids]
-    assert sum(length <= 3 for length in lengths) >= 145
+    assert max(lengths) <= 4 and sum(lengths) <= 1.2 * len(lengths)
     dataset = EmojiRetrieval(num_scenes=200, split='test', languages=(language,))
     captions = [dataset.get_sample(i)['texts'][0][1] for i in range(200)]
     assert max(len(ids) for ids in tokenizer(captions).input_ids) <= 48

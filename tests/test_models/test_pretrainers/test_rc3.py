@@ -1,0 +1,165 @@
+"""The pre-trainer's contracts."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from rc3mm.models.pretrainers import NonFiniteLossError
+from rc3mm.structures import VisualForm
+
+
+def run(model: Any, data: dict[str, Any], mode: str = 'loss') -> Any:
+    return model(**model.data_preprocessor(data, True), mode=mode)
+
+
+def test_forms_give_different_views_of_the_same_checkpoint(rc3: Any, batch: Any) -> None:
+    model = rc3()
+    model.eval()
+    data = model.data_preprocessor(batch('strict'))
+    visual = model.encode_visual(data['inputs'], list(VisualForm))
+    embeddings = {form: model.embed_image(visual, form) for form in VisualForm}
+    for form, embedding in embeddings.items():
+        assert torch.allclose(embedding.norm(dim=1), torch.ones(8), atol=1e-5)
+        # encoding only what a form needs gives the same tokens
+        alone = model.embed_image(model.encode_visual(data['inputs'], [form]), form)
+        assert torch.allclose(alone, embedding, atol=1e-5)
+    assert not torch.allclose(embeddings[VisualForm.ROI], embeddings[VisualForm.PATCH], atol=1e-2)
+
+
+def test_padding_changes_nothing(rc3: Any, batch: Any) -> None:
+    """Regions and tokens beyond an item's own are invisible."""
+    model = rc3()
+    model.eval()
+    data = model.data_preprocessor(batch('strict'))
+    inputs = data['inputs']
+    padded = dict(inputs)
+    for key, value in (('roi_features', 9.0), ('roi_boxes', 0.5)):
+        rest = torch.full((8, 3, inputs[key].shape[2]), value)
+        padded[key] = torch.cat([inputs[key], rest], 1)
+    padded['roi_mask'] = torch.cat([inputs['roi_mask'], torch.zeros(8, 3, dtype=torch.bool)], 1)
+    padded['text_ids'] = torch.cat([inputs['text_ids'], torch.ones(16, 4, dtype=torch.long)], 1)
+    padded['text_mask'] = torch.cat([inputs['text_mask'], torch.zeros(16, 4, dtype=torch.bool)], 1)
+    outputs = []
+    for batch_inputs in (inputs, padded):
+        visual = model.encode_visual(batch_inputs, [VisualForm.BOTH])
+        states = model.text_encoder(batch_inputs['text_ids'], batch_inputs['text_mask'])
+        owner = torch.arange(16) // 2
+        fused = model.fuse_pairs(states, batch_inputs['text_mask'], visual, owner, VisualForm.BOTH)
+        outputs.append((model.embed_image(visual, VisualForm.BOTH), model.embed_text(states, batch_inputs['text_mask']), fused))
+    for plain, with_padding in zip(*outputs, strict=True):
+        assert torch.allclose(plain, with_padding, atol=1e-5)
+
+
+def test_grouped_and_paired_fusion_agree(rc3: Any, batch: Any) -> None:
+    """All texts of an image in one call (shared keys and values) equal one call a pair; pooled equals full."""
+    model = rc3()
+    model.eval()
+    inputs = model.data_preprocessor(batch('strict'))['inputs']
+    visual = model.encode_visual(inputs, [VisualForm.BOTH])
+    states = model.text_encoder(inputs['text_ids'], inputs['text_mask'])
+    mask = inputs['text_mask'].view(8, 2, -1)
+    seen = visual.mask_BV[:, None].expand(-1, 2, -1)
+    grouped = model.fusion(states.view(8, 2, states.shape[1], -1), mask, visual.tokens_BVD, seen)
+    pooled = model.fusion(states.view(8, 2, states.shape[1], -1), mask, visual.tokens_BVD, seen, pooled=True)
+    paired = model.fuse_pairs(states, inputs['text_mask'], visual, torch.arange(16) // 2, VisualForm.BOTH)
+    assert torch.allclose(grouped[:, :, 0], pooled, atol=1e-5)
+    assert torch.allclose(pooled.flatten(0, 1), paired, atol=1e-5)
+
+
+def test_predict_fills_the_samples(rc3: Any, batch: Any) -> None:
+    model = rc3()
+    model.eval()
+    samples = run(model, batch('strict'), 'predict')
+    assert all(sample.image_embedding.shape == (16,) and sample.text_embeddings.shape == (2, 16) for sample in samples)
+    tensors = run(model, batch('strict'), 'tensor')
+    assert torch.equal(torch.stack([sample.image_embedding for sample in samples]), tensors['image_embeddings'])
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_a_loss_that_is_not_finite_stops_the_run(rc3: Any, batch: Any, bad: float) -> None:
+    model, data = rc3(['itc', 'vtlm']), batch('strict')
+    with torch.no_grad():
+        model.lm_head.bias.fill_(bad)
+    with pytest.raises(NonFiniteLossError) as error:
+        run(model, data)
+    message = str(error.value)
+    assert 'loss_vtlm' in message and 'loss_itc' not in message
+    assert 'iteration 0' in message and 'strict' in message
+    assert all(sample.image_id in message for sample in data['data_samples'])
+
+
+def test_views_are_drawn_by_the_step_seed_alone(rc3: Any, batch: Any) -> None:
+    model = rc3(form_probs=dict(roi=1, patch=1, both=1, split=1))
+    inputs = batch('strict')['inputs']
+    drawn = []
+    for seed in range(60):
+        inputs['step_seed'] = seed
+        drawn.append(tuple(model.form_sampler.sample(inputs, 2)))
+        assert drawn[-1] == tuple(model.form_sampler.sample(inputs, 2))
+    form = VisualForm
+    expected = {
+        (form.ROI, form.ROI),
+        (form.PATCH, form.PATCH),
+        (form.BOTH, form.BOTH),
+        (form.ROI, form.PATCH),
+        (form.PATCH, form.ROI),
+    }
+    assert set(drawn) == expected
+
+
+def test_a_batch_without_regions_uses_the_forms_it_can(rc3: Any, batch: Any) -> None:
+    model = rc3(form_probs=dict(roi=1, patch=1, split=1))
+    inputs = batch('strict')['inputs']
+    del inputs['roi_features']
+    for seed in range(20):
+        inputs['step_seed'] = seed
+        assert model.form_sampler.sample(inputs, 2) == [VisualForm.PATCH] * 2
+
+
+def test_impossible_configurations_are_refused(rc3: Any) -> None:
+    with pytest.raises(ValueError, match='needs a patch encoder, a ROI encoder'):
+        rc3(patch_encoder=None, roi_encoder=None)
+    with pytest.raises(ValueError, match='roi_encoder'):
+        rc3(roi_encoder=None)
+    with pytest.raises(ValueError, match='form_probs'):
+        rc3(form_probs=dict(roy=1.0))
+    with pytest.raises(ValueError, match='ITM objective'):
+        rc3(['itc']).match_scores(torch.zeros(1, 32))
+
+
+def test_no_objective_for_a_source_is_an_error(rc3: Any, batch: Any) -> None:
+    with pytest.raises(ValueError, match='no objective runs on source "parallel"'):
+        run(rc3(['itc']), batch('parallel'))
+
+
+def test_images_travel_as_uint8_and_are_normalised_on_the_device(rc3: Any, batch: Any) -> None:
+    data = batch('strict')
+    assert data['inputs']['image'].dtype == torch.uint8
+    image = rc3().data_preprocessor(data)['inputs']['image']
+    assert image.dtype == torch.float32 and -3 < float(image.min()) < float(image.max()) < 3
+
+
+def test_state_dict_keys_are_a_contract(rc3: Any) -> None:
+    """A checkpoint of today must load tomorrow: the names of the parts outside the wrapped libraries."""
+    own = {
+        key
+        for key in rc3().state_dict()
+        if not key.startswith(('text_encoder.model.', 'patch_encoder.model.', 'fusion.layers.1.'))
+    }
+    layer = [f'{a}_{b}' for a in ('self', 'cross') for b in ('norm', 'attention')]
+    attention = [f'{part}.{p}' for part in ('query', 'key_value', 'out') for p in ('weight', 'bias')]
+    expected = {f'fusion.layers.0.{name}.{p}' for name in layer[::2] for p in ('weight', 'bias')}
+    expected |= {f'fusion.layers.0.{name}.{p}' for name in layer[1::2] for p in attention}
+    expected |= {f'fusion.layers.0.mlp.{i}.{p}' for i in (0, 1, 3) for p in ('weight', 'bias')}
+    for part in ('fusion.norm', 'patch_encoder.projection', 'patch_encoder.norm', 'roi_encoder.norm'):
+        expected |= {f'{part}.weight', f'{part}.bias'}
+    for part in ('feature.0', 'feature.1', 'box.0', 'box.1', 'mlp.0', 'mlp.2'):
+        expected |= {f'roi_encoder.{part}.weight', f'roi_encoder.{part}.bias'}
+    for part in ('image_projection', 'text_projection', 'fused_projection', 'objectives.itm.head'):
+        expected |= {f'{part}.weight', f'{part}.bias'}
+    expected |= {'patch_encoder.form_embedding', 'roi_encoder.form_embedding'}
+    expected |= {'tau_towers.log_tau', 'tau_fused.log_tau', 'lm_head.bias'}
+    expected |= {f'lm_head.{part}.{p}' for part in ('dense', 'norm') for p in ('weight', 'bias')}
+    expected |= {f'objectives.rxvtcl.means.{name}' for name in ('s_pos', 's_neg', 'updates')}
+    assert own == expected
