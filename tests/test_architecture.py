@@ -150,9 +150,7 @@ def find_cycles(sources: dict[str, Source]) -> list[str]:
     """Return the import cycles among modules; imports for type checkers do not count."""
     names = set(sources)
     graph = {
-        name: sorted(
-            {i.target for i in read_imports(source, names) if i.runtime and i.target in names} - {name}
-        )
+        name: sorted({i.target for i in read_imports(source, names) if i.runtime and i.target in names} - {name})
         for name, source in sources.items()
     }
     cycles: list[str] = []
@@ -232,9 +230,7 @@ def test_package_keeps_the_rule(rule: str) -> None:
 
 @pytest.mark.parametrize('folder', ['rc3mm', 'tools', 'tests', 'configs'])
 def test_no_file_is_two_rooms_in_one(folder: str) -> None:
-    too_long = {
-        str(path): lines for path, lines in count_lines(ROOT / folder).items() if lines > LONGEST_FILE
-    }
+    too_long = {str(path): lines for path, lines in count_lines(ROOT / folder).items() if lines > LONGEST_FILE}
     assert not too_long
 
 

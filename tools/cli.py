@@ -5,6 +5,7 @@ import difflib
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +15,14 @@ from mmengine.runner import Runner
 
 from rc3mm.utils.checkpoint import UnsafeCheckpointError, read_checkpoint
 
-__all__ = ['CommandLineError', 'add_common_arguments', 'apply_options', 'check_checkpoint', 'load_config', 'run_main']
+__all__ = [
+    'CommandLineError',
+    'add_common_arguments',
+    'apply_options',
+    'check_checkpoint',
+    'load_config',
+    'run_main',
+]
 
 # Top-level entries that do something; the others (`max_iters`, `world`) are used up when the config file is read.
 _LIVE = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')} | {
@@ -43,7 +51,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '"[1,2]"; an unknown key or a value of another type is an error, +a.b=1 adds a new key',
     )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how processes were started'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how processes were started',
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help='set by launchers; leave it alone')
 
@@ -90,7 +101,9 @@ def check_checkpoint(path: str) -> None:
         CommandLineError: the file is missing, cut short, or holds more than tensors and plain containers.
     """
     try:
-        read_checkpoint(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch remarks on strange pickles, where our one line says more
+            read_checkpoint(path)
     except (FileNotFoundError, UnsafeCheckpointError, ValueError) as error:
         raise CommandLineError(' '.join(str(error).split())) from error
 
@@ -157,7 +170,7 @@ def _converted(text: str, old: Any, key: str) -> Any:
     except AssertionError as error:
         raise CommandLineError(f'--cfg-options: {key}={text}: {error}') from error
     if old is None:
-        return value
+        return text.strip('\'"') if isinstance(value, str) else value
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(old, int) and not isinstance(old, bool) and isinstance(value, float) and value.is_integer():

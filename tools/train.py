@@ -33,7 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)')
     parser.add_argument('--amp', action='store_true', help='forward passes in bfloat16 (CPU and GPU)')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help="scale learning rates to the batch by auto_scale_lr's base"
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale learning rates to the batch by auto_scale_lr's base",
     )
     parser.add_argument(
         '--resume',

@@ -17,7 +17,7 @@ max_iters = 600
 
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=200)
 val_cfg = dict(type=RetrievalLoop)
-test_cfg = dict(type=RetrievalLoop, rerank_topk=16, shortcut=True)
+test_cfg = dict(type=RetrievalLoop, rerank_topk=16, rerank_by='itm+itc', shortcut=True)
 val_evaluator = [dict(type=RetrievalMetric)]
 test_evaluator = [dict(type=RetrievalMetric), dict(type=ShortcutAccuracy)]
 test_after_train = True

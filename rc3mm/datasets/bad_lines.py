@@ -37,8 +37,8 @@ class BadLineGuard:
 
     Args:
         lines: the file.
-        max_bad_share: share of bad lines among those read (of the first thousand, or the whole of a shorter file,
-            while fewer were read) that is put up with; 0 accepts none.
+        max_bad_share: share of bad lines among those read that is put up with; 0 accepts none. While fewer
+            than a thousand lines were read, it is taken of a thousand, or of the whole of a shorter file.
 
     Attributes:
         counts: bad lines met so far, by reason.
@@ -81,15 +81,19 @@ class BadLineGuard:
         self.counts[error.reason] += 1
         allowed = self.max_bad_share * max(self._read, min(total, _FIRST))
         if len(self._bad) > allowed:
-            raise ValueError(
+            advice = ', or raise `max_bad_share` in the dataset' if self.max_bad_share else ''
+            message = (
                 f'{where}: {error}. That makes {len(self._bad)} bad of {self._read} lines read, more than '
-                f'max_bad_share = {self.max_bad_share:g} allows. {self._summary()} Mend or remove these lines, or raise '
-                '`max_bad_share` in the dataset.'
-            ) from error
+                f'max_bad_share = {self.max_bad_share:g} allows. {self._summary()} Mend or remove these '
+                f'lines{advice}.'
+            )
+            del self._bad[place]  # who asks for it again shall hear of it again
+            self.counts[error.reason] -= 1
+            raise ValueError(message) from error
         if self.counts[error.reason] == 1:
             print_log(
-                f'{where}: {error}; the next good line takes its place. Further lines with this fault are counted, not '
-                'reported',
+                f'{where}: {error}; the next good line takes its place. Further lines with this fault are '
+                'counted, not reported',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -1,6 +1,6 @@
 """From packed samples to one homogeneous batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,17 +28,15 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         (K,); `relevance` (B,); `iteration`, `step_seed` (numbers).
 
     Raises:
-        ValueError: the samples come from several sources, differ in their keys or number of texts, or
-            disagree on what a batch shares.
+        ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch
+            shares.
     """
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
     packed = [sample['inputs'] for sample in samples]
     if len(sources) != 1 or any(set(inputs) != set(packed[0]) for inputs in packed):
         keys = {sample.image_id: sorted(inputs) for sample, inputs in zip(data_samples, packed, strict=True)}
-        raise ValueError(
-            f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}'
-        )
+        raise ValueError(f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}')
     inputs: dict[str, Any] = {}
     for key in packed[0]:
         inputs |= _COLLATORS[key]([sample[key] for sample in packed], pad_id)
@@ -65,9 +63,6 @@ def _roi_boxes(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
 
 
 def _text_ids(values: list[list[Tensor]], pad_id: int) -> dict[str, Tensor]:
-    numbers = sorted({len(texts) for texts in values})
-    if len(numbers) != 1:
-        raise ValueError(f'the samples of a batch must have equally many texts, got {numbers}')
     ids, mask = _pad([ids for texts in values for ids in texts], pad_id)
     return {'text_ids': ids, 'text_mask': mask}
 
@@ -89,7 +84,7 @@ def _shared(values: list[int], pad_id: int, key: str) -> dict[str, int]:
     return {key: values[0]}
 
 
-_COLLATORS = {
+_COLLATORS: dict[str, Callable[..., dict[str, Any]]] = {
     'image': _image,
     'roi_features': _roi_features,
     'roi_boxes': _roi_boxes,

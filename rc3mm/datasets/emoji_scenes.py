@@ -65,9 +65,7 @@ class EmojiScenes(VLDataset):
         self.languages = tuple(languages)
         check_languages(self.languages)
         if len(self.languages) < self.least_languages:
-            raise ValueError(
-                f'{type(self).__name__} needs {self.least_languages} languages, not {self.languages}'
-            )
+            raise ValueError(f'{type(self).__name__} needs {self.least_languages} languages, not {self.languages}')
         self.scene = SceneMaker(
             num_concepts=num_concepts,
             split=split,
@@ -191,10 +189,7 @@ class EmojiWeak(EmojiScenes):
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         languages = self._two_languages(rng)
         mentions = draw_mentions([item.concept for item in scene.objects], rng)
-        texts = [
-            (language, weak_text(part, language, rng))
-            for language, part in zip(languages, mentions, strict=True)
-        ]
+        texts = [(language, weak_text(part, language, rng)) for language, part in zip(languages, mentions, strict=True)]
         return {'texts': texts, 'true_relevance': jaccard(*mentions)}
 
 

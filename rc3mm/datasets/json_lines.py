@@ -30,18 +30,20 @@ Text = tuple[str, str]
 class JsonLinesPairs(VLDataset):
     """One image a line, with texts in several languages. Two layouts, which may be mixed:
 
-    - CCLM's: `{"binary": ..., "caption": {"en": ..., "de": ...}}`, `binary` a base64-encoded image or a path (told
-      apart by the dot of the path's extension), `image_id` optional;
-    - the general one: `{"image": path, "image_id": ..., "texts": [["en", ...], ["de", ...]], "relevance": ...}`, where
-      `relevance` (optional) is one number for all pairs of texts, or `{"0-1": 0.7, ...}` by positions in `texts`.
+    - CCLM's: `{"binary": ..., "caption": {"en": ..., "de": ...}}`, `binary` a base64-encoded image or a path
+      (told apart by the dot of the path's extension), `image_id` optional;
+    - the general one: `{"image": path, "image_id": ..., "texts": [["en", ...], ["de", ...]], "relevance":
+      ...}`, where `relevance` (optional) is one number for all pairs of texts, or `{"0-1": 0.7, ...}` by
+      positions in `texts`.
 
-    A sample holds two texts in two different languages in random order, chosen by the draw's seed: a training stream
-    meets other pairs in later epochs, and an index alone always gives the same pair. If a line has relevance by
-    pairs, only those pairs are chosen.
+    A sample holds two texts in two different languages in random order, chosen by the draw's seed: a training
+    stream meets other pairs in later epochs, and an index alone always gives the same pair. If a line has
+    relevance by pairs, only those pairs are chosen.
 
-    Memory does not grow with the file: lines are found by a memory-mapped index (`LineIndex`), images stay encoded until
-    `DecodeImage` (`image_path`, `image_bytes`). A line that cannot be used, or whose image `DecodeImage` cannot decode,
-    is replaced by the next good one (`BadLineGuard`); with `all_texts` it is an error, since an evaluation must be whole.
+    Memory does not grow with the file: lines are found by a memory-mapped index (`LineIndex`), images stay
+    encoded until `DecodeImage` (`image_path`, `image_bytes`). A line that cannot be used, or whose image
+    `DecodeImage` cannot decode, is replaced by the next good one (`BadLineGuard`); with `all_texts` it is
+    an error, since an evaluation must be whole.
 
     Args:
         path: the file.
@@ -49,7 +51,7 @@ class JsonLinesPairs(VLDataset):
         languages: only texts in these; None for all.
         image_root: folder that relative paths of images start from.
         all_texts: give every text of an image (a retrieval benchmark) instead of a pair.
-        need_relevance: lines of which no pair has relevance are bad ones; else pairs without are given as they are.
+        need_relevance: a line without relevance is a bad one.
         start: number of the first line used.
         stop: number of the line behind the last one used; None for the end of the file.
         max_bad_share: share of bad lines that is put up with.
@@ -83,9 +85,8 @@ class JsonLinesPairs(VLDataset):
         super().__init__(seed=seed, pipeline=pipeline)
         if languages is not None and len(set(languages)) < (1 if all_texts else 2):
             raise ValueError(f'pairs need two languages or more (all_texts: one), got {tuple(languages)}')
-        self.pipeline.transforms = [
-            _CheckedDecode(step) if isinstance(step, DecodeImage) else step for step in self.pipeline.transforms
-        ]
+        steps = self.pipeline.transforms
+        self.pipeline.transforms = [_Checked(step) if isinstance(step, DecodeImage) else step for step in steps]
         self.lines = LineIndex(path, cache_dir=cache_dir)
         self.positions = range(len(self.lines))[start:stop]
         if not self.positions:
@@ -116,18 +117,18 @@ class JsonLinesPairs(VLDataset):
         return self.guard.first_good(index, lambda place: self._parse(place, seed), self.positions)
 
     def __getitem__(self, item: int | Draw) -> Any:
-        """See `VLDataset`; a line that turns out to be bad, in the pipeline too, is replaced by the next good one."""
-        if not isinstance(item, Draw):
-            item = Draw(range(len(self))[item], (self.seed, range(len(self))[item]))
+        """See `VLDataset`; a bad line, or one whose image `DecodeImage` refuses, is replaced."""
+        index = range(len(self))[item.index if isinstance(item, Draw) else item]
+        draw = item if isinstance(item, Draw) else Draw(index, (self.seed, index))
 
         def load(place: int) -> Any:
-            sample = self._parse(place, item.seed)
-            sample['rng'] = np.random.default_rng(item.seed)
-            if item.iteration is not None:
-                sample['iteration'], sample['step_seed'] = item.iteration, item.step_seed
+            sample = self._parse(place, draw.seed)
+            sample['rng'] = np.random.default_rng(draw.seed)
+            if draw.iteration is not None:
+                sample['iteration'], sample['step_seed'] = draw.iteration, draw.step_seed
             return self.pipeline(sample)
 
-        return self.guard.first_good(int(item.index), load, self.positions)
+        return self.guard.first_good(index, load, self.positions)
 
     def _parse(self, place: int, seed: tuple[int, ...]) -> dict[str, Any]:
         record = _read_record(self.lines.line(place))
@@ -143,7 +144,7 @@ class JsonLinesPairs(VLDataset):
         wanted = [k for k, (language, text) in enumerate(texts) if text and self._is_wanted(language)]
         if self.all_texts:
             if not wanted:
-                raise BadLineError('no text in a wanted language', f'it has {[language for language, _ in texts]}')
+                raise BadLineError('no text in a wanted language', _languages(texts))
             return sample | {'texts': [texts[k] for k in wanted]}
         rng = np.random.default_rng((*seed, _TEXT_STREAM))
         return sample | self._draw_pair(texts, wanted, record.get('relevance'), rng)
@@ -154,18 +155,19 @@ class JsonLinesPairs(VLDataset):
     def _draw_pair(
         self, texts: list[Text], wanted: list[int], relevance: Any, rng: np.random.Generator
     ) -> dict[str, Any]:
-        """`texts`, and `relevance` if the line gives any: first two languages are drawn, then a text of each."""
+        """`texts`, and `relevance` if there is any; two languages are drawn, then a text of each."""
         pairs = [pair for pair in combinations(wanted, 2) if texts[pair[0]][0] != texts[pair[1]][0]]
         if not pairs:
-            raise BadLineError('no texts in two wanted languages', f'it has {[language for language, _ in texts]}')
+            raise BadLineError('no texts in two wanted languages', _languages(texts))
         scores = _read_relevance(relevance)
         if isinstance(scores, dict):
             pairs = [pair for pair in pairs if pair in scores]
         if (scores is None and self.need_relevance) or not pairs:
             raise BadLineError('no relevance', 'of any pair of texts in two wanted languages')
-        spoken = sorted({tuple(sorted((texts[a][0], texts[b][0]))) for a, b in pairs})
-        chosen = spoken[int(rng.integers(len(spoken)))]
-        pairs = [pair for pair in pairs if tuple(sorted((texts[pair[0]][0], texts[pair[1]][0]))) == chosen]
+        spoken = {pair: tuple(sorted((texts[pair[0]][0], texts[pair[1]][0]))) for pair in pairs}
+        choices = sorted(set(spoken.values()))
+        chosen = choices[int(rng.integers(len(choices)))]
+        pairs = [pair for pair in pairs if spoken[pair] == chosen]
         first, second = pair = pairs[int(rng.integers(len(pairs)))]
         drawn = [texts[first], texts[second]] if rng.random() < 0.5 else [texts[second], texts[first]]
         if scores is None:
@@ -173,7 +175,7 @@ class JsonLinesPairs(VLDataset):
         return {'texts': drawn, 'relevance': scores[pair] if isinstance(scores, dict) else scores}
 
 
-class _CheckedDecode:
+class _Checked:
     """`DecodeImage` whose failure is the line's fault; other transforms' errors stay what they are."""
 
     def __init__(self, decode: DecodeImage) -> None:
@@ -182,8 +184,12 @@ class _CheckedDecode:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         try:
             return self.decode(sample)
-        except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # the latter two come from Pillow
+        except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # the last two: Pillow's own
             raise BadLineError('broken image', str(error)) from error
+
+
+def _languages(texts: Sequence[Text]) -> str:
+    return f'it has texts in {[language for language, text in texts if text]}'
 
 
 def _read_record(line: bytes) -> dict[str, Any]:
@@ -217,9 +223,9 @@ def _read_texts(record: Mapping[str, Any]) -> list[Text]:
     caption, texts = record.get('caption'), record.get('texts')
     pairs = list(caption.items()) if isinstance(caption, dict) else texts
     if not isinstance(pairs, list):
-        raise BadLineError('no texts', f'neither a `caption` object nor a `texts` list; keys: {sorted(record)}')
+        raise BadLineError('no texts', f'no `caption` object and no `texts` list; keys: {sorted(record)}')
     for pair in pairs:
-        if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+        if not isinstance(pair, list | tuple) or [type(part) for part in pair] != [str, str]:
             raise BadLineError('texts are not pairs of language and text', f'but {str(pair)[:80]}')
     return [(language, text.strip()) for language, text in pairs]
 
@@ -234,7 +240,8 @@ def _read_relevance(value: Any) -> float | dict[tuple[int, int], float] | None:
     if not isinstance(value, dict):
         return float(value)
     try:
-        keys = [tuple(sorted(int(part) for part in key.split('-'))) for key in value]
-        return {(first, second): float(score) for (first, second), score in zip(keys, value.values(), strict=True)}
+        pairs = {key: sorted(map(int, key.split('-'))) for key in value}
+        return {(first, second): float(value[key]) for key, (first, second) in pairs.items()}
     except ValueError as error:
-        raise BadLineError('relevance keys are not pairs of positions such as "0-1"', str(value)[:80]) from error
+        reason = 'relevance keys are not pairs of positions such as "0-1"'
+        raise BadLineError(reason, str(value)[:80]) from error

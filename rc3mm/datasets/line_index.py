@@ -1,7 +1,8 @@
 """Random access to the lines of large text files, in constant memory.
 
-The byte offsets of a file's lines are written once to `<file>.index.npy` beside it and memory-mapped from then on.
-The index is made anew when the file's size or modification time differ from those it was made from.
+The byte offsets of a file's lines are written once to `<file>.index.npy` beside it and memory-mapped from
+then on. The index is made anew when the file's size or modification time differ from those it was made
+from.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ __all__ = ['LineIndex']
 
 _VERSION = 1
 _RECORD = np.dtype([('offset', '<i8'), ('length', '<u4'), ('number', '<u4')])
-_HEAD = 2  # records in front of the lines' own: (size of the file, version, 0) and (time of its last change, 0, 0)
+_HEAD = 2  # records in front of the lines' own: (file size, version, 0) and (time of the last change, 0, 0)
 _CHUNK = 1 << 16  # records that are held in memory while the index is made
 _PROGRESS_SECONDS = 10.0
 
@@ -31,9 +32,10 @@ Keep = Callable[[bytes], bool]
 class LineIndex:
     """The lines of a text file by number, blank ones left out.
 
-    Any number of processes may read, and even make, the same index: it is written to a temporary file and renamed.
-    It may be handed to worker processes by fork or by pickling. Where the file's folder cannot be written to, the
-    index goes to `cache_dir`, and where that fails too, it stays in memory (16 bytes a line).
+    Any number of processes may read, and even make, the same index: it is written to a temporary file and
+    renamed. It may be handed to worker processes by fork or by pickling. Where the file's folder cannot be
+    written to, the index goes to `cache_dir`, and where that fails too, it stays in memory (16 bytes a
+    line).
 
     Args:
         path: the text file: UTF-8 with newlines, not compressed.
@@ -74,7 +76,7 @@ class LineIndex:
         while missing:
             part = os.pread(self._descriptor, missing, offset)
             if not part:
-                raise ValueError(f'{self.path} became shorter while it was read; start again to index it anew')
+                raise ValueError(f'{self.path} became shorter while it was read; start again')
             parts.append(part)
             offset, missing = offset + len(part), missing - len(part)
         return b''.join(parts)
@@ -95,11 +97,13 @@ class LineIndex:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._records is None:
+            self._stamp = self._file_stamp()
             self._records = self._find()
 
     def __del__(self) -> None:
-        if getattr(self, '_descriptor', None) is not None:
-            os.close(self._descriptor)
+        descriptor = getattr(self, '_descriptor', None)  # none if __init__ failed
+        if descriptor is not None:
+            os.close(descriptor)
 
     # -- the stored index
 
@@ -123,9 +127,7 @@ class LineIndex:
         for place in self._places:
             if (records := self._load(place)) is not None:
                 return records
-        raise FileNotFoundError(
-            f'the index of {self.path} is gone or the file has changed; looked for {self._places}'
-        )
+        raise FileNotFoundError(f'the index of {self.path} is gone or the file has changed; looked for {self._places}')
 
     # -- making it
 
@@ -138,7 +140,7 @@ class LineIndex:
                 continue
             if (records := self._load(place)) is not None:
                 return records
-        message = f'the index of {self.path} is kept in memory and made anew by every process that opens the file'
+        message = f'the index of {self.path} is kept in memory and made anew in every process'
         print_log(message, logger='current', level=logging.WARNING)
         return np.concatenate([self._stamp, *self._scan(keep)])
 

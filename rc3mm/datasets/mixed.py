@@ -24,8 +24,7 @@ class MixedSources(Dataset):
 
     def __init__(self, sources: Mapping[str, Any]) -> None:
         built = {
-            name: DATASETS.build(dict(value)) if isinstance(value, dict) else value
-            for name, value in sources.items()
+            name: DATASETS.build(dict(value)) if isinstance(value, dict) else value for name, value in sources.items()
         }
         empty = [name for name, dataset in built.items() if len(dataset) == 0]
         if not built or empty:

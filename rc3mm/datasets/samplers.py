@@ -52,9 +52,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         sizes = dict(batch_size) if isinstance(batch_size, Mapping) else dict.fromkeys(names, batch_size)
         unknown = (set(ratios) | set(sizes)) - set(names)
         if unknown:
-            raise ValueError(
-                f'ratios or batch_size name unknown sources {sorted(unknown)}; the dataset has {names}'
-            )
+            raise ValueError(f'ratios or batch_size name unknown sources {sorted(unknown)}; the dataset has {names}')
         weights = np.array([ratios.get(name, 0.0) for name in names], dtype=np.float64)
         if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
             raise ValueError(f'ratios must be finite, non-negative and not all 0, got {ratios}')
@@ -71,11 +69,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
     def __len__(self) -> int:
         """Batches after which every source that is drawn at all has been seen once, on average."""
         _, world_size = rank_and_world_size()
-        drawn = [
-            (n, b, p)
-            for n, b, p in zip(self.num_items, self.batch_sizes, self.probabilities, strict=True)
-            if p
-        ]
+        drawn = [(n, b, p) for n, b, p in zip(self.num_items, self.batch_sizes, self.probabilities, strict=True) if p]
         return max(math.ceil(n / (b * world_size * p)) for n, b, p in drawn)
 
     def set_epoch(self, epoch: int) -> None:

@@ -25,7 +25,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
-            f'the tokenizer "{name}" could be neither found on this disk nor fetched. Download it where there is '
-            f'a network (`hf download {name} --local-dir weights/text`) and set `tokenizer` to that folder. '
-            f'({str(error).splitlines()[0]})'
+            f'the tokenizer "{name}" could be neither found on this disk nor fetched. Download it where '
+            f'there is a network (`hf download {name} --local-dir weights/text`) and set `tokenizer` to that '
+            f'folder. ({str(error).splitlines()[0]})'
         ) from error

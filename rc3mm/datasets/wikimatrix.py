@@ -24,9 +24,9 @@ _TEXT_STREAM = 0x7E87  # tells the random stream of the texts from that of the t
 class WikiMatrix(VLDataset):
     """Pairs of sentences that translate each other, from `WikiMatrix.{aa-bb}.tsv` files.
 
-    A row is a margin score, a sentence in aa and one in bb, separated by tabs. Only rows whose margin reaches the
-    threshold count; rows of another form are left out and, when the index is made, counted and warned of. A sample
-    holds the two sentences in an order that depends on (seed, index).
+    A row is a margin score, a sentence in aa and one in bb, separated by tabs. Only rows whose margin reaches
+    the threshold count; rows of another form are left out and, when the index is made, counted and warned
+    of. A sample holds the two sentences in an order that depends on (seed, index).
 
     Args:
         files: the files, decompressed; their names tell the languages.
@@ -96,8 +96,8 @@ class WikiMatrix(VLDataset):
 def _languages_of(path: Path) -> tuple[str, str]:
     if path.suffix == '.gz':
         raise ValueError(
-            f'{path} is compressed, which allows no random access; decompress it (`gunzip -k {path}`) and name '
-            f'{path.with_suffix("").name}'
+            f'{path} is compressed, which allows no random access: decompress it (`gunzip -k {path}`) and '
+            f'give {path.with_suffix("").name}'
         )
     match = _NAME.fullmatch(path.name)
     if match is None:
@@ -126,7 +126,7 @@ class _AboveThreshold:
 
 def _index_rows(path: Path, threshold: float, cache_dir: str | Path | None) -> LineIndex:
     if not path.is_file() and Path(f'{path}.gz').is_file():
-        raise FileNotFoundError(f'there is no file {path}, but {path}.gz: decompress it (`gunzip -k {path}.gz`)')
+        raise FileNotFoundError(f'no file {path}, but {path}.gz: decompress it (`gunzip -k {path}.gz`)')
     keep = _AboveThreshold(threshold)
     index = LineIndex(path, keep, label=f'margin{threshold:g}', cache_dir=cache_dir)
     if keep.malformed:
@@ -136,7 +136,5 @@ def _index_rows(path: Path, threshold: float, cache_dir: str | Path | None) -> L
             level=logging.WARNING,
         )
     if len(index) == 0:
-        raise ValueError(
-            f'{path} has no row with a margin score of at least {threshold:g} ({keep.malformed} rows malformed)'
-        )
+        raise ValueError(f'{path}: no row is (margin score, source, target) with a margin of {threshold:g} or more')
     return index

@@ -34,8 +34,11 @@ def pack_message_hub(state: Mapping[str, Any]) -> dict[str, Any]:
     for name, buffer in state['log_scalars'].items():
         history, counts = buffer.data
         # The statistics that hooks read are windows; a window longer than this is not kept over a restart.
-        buffers[name] = [torch.from_numpy(np.asarray(history, dtype=np.float64)[-10_000:].copy()),
-                         torch.from_numpy(np.asarray(counts, dtype=np.int64)[-10_000:].copy()), buffer.max_length]
+        buffers[name] = [
+            torch.from_numpy(np.asarray(history, dtype=np.float64)[-10_000:].copy()),
+            torch.from_numpy(np.asarray(counts, dtype=np.int64)[-10_000:].copy()),
+            buffer.max_length,
+        ]
     runtime = {}
     for name, value in state['runtime_info'].items():
         try:

@@ -69,15 +69,15 @@ class GroupedOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper for a model (wrapped for data parallelism or not)."""
-        parameters = [
-            (name.removeprefix('module.'), p) for name, p in model.named_parameters() if p.requires_grad
-        ]
+        parameters = [(name.removeprefix('module.'), p) for name, p in model.named_parameters() if p.requires_grad]
         for prefix in (*self.lr_mult, *self.layer_decay):
             if not any(name.startswith(prefix) for name, _ in parameters):
                 raise ValueError(f'paramwise_cfg: no parameter starts with "{prefix}"')
         depths = {}
         for prefix in self.layer_decay:
-            layers = [int(m.group(1)) for name, _ in parameters if name.startswith(prefix) and (m := _LAYER.search(name))]
+            layers = [
+                int(m.group(1)) for name, _ in parameters if name.startswith(prefix) and (m := _LAYER.search(name))
+            ]
             depths[prefix] = max(layers, default=-1) + 1
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in parameters:
@@ -86,12 +86,10 @@ class GroupedOptimWrapperConstructor:
         lr, decay = self.optimizer_cfg['lr'], self.optimizer_cfg.get('weight_decay', 0.0)
         param_groups: list[dict[str, Any]] = []
         for (factor, decayed), members in sorted(groups.items(), key=lambda item: item[0], reverse=True):
-            param_groups.append(
-                {'params': members, 'lr': lr * factor, 'weight_decay': decay if decayed else 0.0}
-            )
+            param_groups.append({'params': members, 'lr': lr * factor, 'weight_decay': decay if decayed else 0.0})
             count = sum(p.numel() for p in members)
             print_log(
-                f'parameter group: {count:,} parameters, lr {lr * factor:.3g}, weight decay {decay if decayed else 0:g}',
+                f'parameter group: {count:,} parameters, lr {lr * factor:.3g}, decay {decay if decayed else 0:g}',
                 logger='current',
             )
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': param_groups})

@@ -1,10 +1,12 @@
 """Zero-shot retrieval during training and in tests: encode once, rank in chunks, re-rank the top by ITM.
 
-Memory: embeddings of all items on every rank, visual tokens of a rank's own images only if re-ranking is asked for,
-scores in chunks. Nothing grows with the square of the test set.
+Memory: embeddings of all items on every rank, visual tokens of a rank's own images only if re-ranking or
+the shortcut is asked for, scores in chunks. Nothing grows with the square of the test set.
 """
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +18,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rc3mm.engine.retrieval_index import LocalImages, RetrievalIndex, gather_rows
-from rc3mm.evaluation.functional import positives_of_images, positives_of_texts, rerank, retrieval_ranks, top_k
+from rc3mm.evaluation.functional import (
+    Positives,
+    positives_of_images,
+    positives_of_texts,
+    rerank,
+    retrieval_ranks,
+    top_k,
+)
 from rc3mm.registry import LOOPS
 from rc3mm.structures import VisualForm
 from rc3mm.utils.dist import rank_and_world_size
@@ -24,6 +33,49 @@ from rc3mm.utils.dist import rank_and_world_size
 __all__ = ['RetrievalLoop']
 
 _SHOWN = 5  # retrieved items that are kept a query, for item files and the gallery
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One direction of a language: ranks and best candidates of Q queries.
+
+    Attributes:
+        rank_Q: rank of the best right candidate by the towers.
+        score_Qk: the towers' cosines of the best candidates.
+        top_Qk: the best candidates, best first.
+        reranked_Q: rank after re-ranking, or None.
+    """
+
+    rank_Q: Tensor
+    score_Qk: Tensor
+    top_Qk: Tensor
+    reranked_Q: Tensor | None = None
+
+    @classmethod
+    def of(cls, query_QE: Tensor, candidate_CE: Tensor, positives: Positives, keep: int) -> '_Ranking':
+        """By the towers' embeddings."""
+        score_Qk, top_Qk = top_k(query_QE, candidate_CE, keep)
+        return cls(retrieval_ranks(query_QE, candidate_CE, positives), score_Qk, top_Qk)
+
+    def reordered(self, score_Qk: Tensor, positives: Positives) -> '_Ranking':
+        """With the first k candidates ordered by other scores; those behind stay where they were."""
+        k = score_Qk.shape[1]
+        first = self.top_Qk[:, :k]
+        order = score_Qk.nan_to_num(nan=-torch.inf).argsort(dim=1, descending=True, stable=True)
+        top = torch.cat([first.gather(1, order), self.top_Qk[:, k:]], dim=1)
+        return _Ranking(self.rank_Q, self.score_Qk, top, rerank(first, score_Qk, positives, self.rank_Q))
+
+    def row(self, query: int, direction: str, language: str, query_id: int, text: str) -> dict[str, Any]:
+        """What `RetrievalMetric` needs of one query."""
+        return {
+            'kind': 'query',
+            'direction': direction,
+            'language': language,
+            'query_id': query_id,
+            'query': text,
+            'rank': int(self.rank_Q[query]),
+            'reranked': None if self.reranked_Q is None else int(self.reranked_Q[query]),
+        }
 
 
 @LOOPS.register_module()
@@ -40,6 +92,8 @@ class RetrievalLoop(BaseLoop):
         evaluator: `RetrievalMetric` and, with `shortcut`, `ShortcutAccuracy`.
         form: visual form, or None for the model's own `test_form`.
         rerank_topk: how many candidates a query the ITM head re-ranks; 0 for none.
+        rerank_by: `itm`, the ITM head's log odds alone (ALBEF, CCLM), or `itm+itc`, those plus the towers'
+            similarity / tau, both being log odds (BLIP adds its similarity likewise).
         shortcut: also measure how well z(i, t_i) is told from z(i, t_j), see `ShortcutAccuracy`.
         setting: the name under which tables report the numbers.
         pair_chunk: (image, text) pairs fused at a time.
@@ -54,6 +108,7 @@ class RetrievalLoop(BaseLoop):
         evaluator: Evaluator | dict | list,
         form: str | None = None,
         rerank_topk: int = 0,
+        rerank_by: str = 'itm',
         shortcut: bool = False,
         setting: str = 'zero-shot',
         pair_chunk: int = 512,
@@ -64,7 +119,10 @@ class RetrievalLoop(BaseLoop):
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
         self.evaluator.dataset_meta = self.metainfo
         self.form = VisualForm(form) if form else None
+        if rerank_by not in ('itm', 'itm+itc'):
+            raise ValueError(f"rerank_by must be 'itm' or 'itm+itc', got {rerank_by!r}")
         self.rerank_topk = rerank_topk
+        self.rerank_by = rerank_by
         self.shortcut = shortcut
         self.setting = setting
         self.pair_chunk = pair_chunk
@@ -95,6 +153,8 @@ class RetrievalLoop(BaseLoop):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
             images, local = self._encode(form, phase)
             index = RetrievalIndex.gather(images, device)
+            if self.shortcut:
+                self.evaluator.process(data_samples=self._shortcut_rows(index, local, form))
             for number, language in enumerate(index.languages):
                 self.evaluator.process(data_samples=self._rank(index, local, language, form))
                 if self.rerank_topk:
@@ -125,8 +185,6 @@ class RetrievalLoop(BaseLoop):
             states = self.model.text_encoder(inputs['text_ids'], inputs['text_mask'])
             text_ME = self.model.embed_text(states, inputs['text_mask']).float().cpu()
             lengths = inputs['text_mask'].sum(1).tolist()
-            if self.shortcut:
-                self.evaluator.process(data_samples=self._shortcut_rows(samples, states, inputs, visual, form))
             row = 0
             for position, sample in enumerate(samples):
                 rows = range(row, row + len(sample.texts))
@@ -141,113 +199,54 @@ class RetrievalLoop(BaseLoop):
                         'text_embeddings': text_ME[rows.start : rows.stop],
                     }
                 )
-                if self.rerank_topk:
+                if self.rerank_topk or self.shortcut:
                     local.add(images[-1]['number'], visual[position : position + 1])
             self.runner.call_hook(f'after_{phase}_iter', batch_idx=number, data_batch=batch, outputs=samples)
         return images, local
 
-    def _shortcut_rows(
-        self, samples: list[Any], states_MTD: Tensor, inputs: dict[str, Any], visual: Any, form: VisualForm
-    ) -> list[dict[str, Any]]:
-        """z(i, t_i) against z(i, t_j), the next image's text in the same language; anchor: the first text's z."""
-        if len(samples) < 2:
-            return []
-        mask = inputs['text_mask']
-        places = []  # (image, language, row of its text); the first text an image and language counts
-        row = 0
-        for image, sample in enumerate(samples):
-            seen: dict[str, int] = {}
-            for offset, (language, _) in enumerate(sample.texts):
-                seen.setdefault(language, row + offset)
-            places.append(seen)
-            row += len(sample.texts)
-        pairs = []  # image, language, own text, mismatched text, anchor text
-        for image, seen in enumerate(places):
-            following = places[(image + 1) % len(places)]
-            anchor, *others = seen
-            pairs += [
-                (image, language, seen[language], following[language], seen[anchor])
-                for language in others
-                if language in following
-            ]
-        if not pairs:
-            return []
-        owner = torch.tensor([pair[0] for pair in pairs], device=mask.device)
-        z = []
-        for column in (2, 3, 4):
-            rows = torch.tensor([pair[column] for pair in pairs], device=mask.device)
-            z.append(self.model.embed_fused(self.model.fuse_pairs(states_MTD[rows], mask[rows], visual, owner, form)))
-        own, wrong, anchor = (part.float() for part in z)
-        positive, negative = (own * anchor).sum(1).tolist(), (wrong * anchor).sum(1).tolist()
-        return [
-            {
-                'kind': 'shortcut',
-                'language': language,
-                'item_id': samples[image].image_id,
-                'positive': positive[row],
-                'negative': negative[row],
-            }
-            for row, (image, language, *_) in enumerate(pairs)
-        ]
-
     # -- ranking
 
-    def _rank(
-        self, index: RetrievalIndex, local: LocalImages, language: str, form: VisualForm
-    ) -> list[dict[str, Any]]:
+    def _rank(self, index: RetrievalIndex, local: LocalImages, language: str, form: VisualForm) -> list[dict[str, Any]]:
         """The rows of this rank's share of a language's queries."""
         numbers = index.of_language(language)
-        owner = index.owner_M[numbers]
-        text_ME = index.text_ME[numbers]
-        image_queries, image_positives = positives_of_images(owner, len(index.image_ids))
-        text_positives = positives_of_texts(owner)
+        text_ME, owner = index.text_ME[numbers], index.owner_M[numbers]
+        queries, right_texts = positives_of_images(owner, len(index.image_ids))
+        right_images = positives_of_texts(owner)
         keep = max(self.rerank_topk, _SHOWN)
-        image_QE = index.image_NE[image_queries]
-        t2i_rank = retrieval_ranks(text_ME, index.image_NE, text_positives)
-        i2t_rank = retrieval_ranks(image_QE, text_ME, image_positives)
-        _, t2i_top = top_k(text_ME, index.image_NE, keep)
-        _, i2t_top = top_k(image_QE, text_ME, keep)
-        t2i_reranked = i2t_reranked = None
+        t2i = _Ranking.of(text_ME, index.image_NE, right_images, keep)
+        i2t = _Ranking.of(index.image_NE[queries], text_ME, right_texts, keep)
         if self.rerank_topk:
-            t2i_pairs = (t2i_top, numbers[:, None].expand_as(t2i_top))
-            i2t_pairs = (image_queries[:, None].expand_as(i2t_top), numbers[i2t_top])
-            t2i_score, i2t_score = self._match(index, local, [t2i_pairs, i2t_pairs], form)
-            t2i_reranked = rerank(t2i_top, t2i_score, text_positives, t2i_rank)
-            i2t_reranked = rerank(i2t_top, i2t_score, image_positives, i2t_rank)
-            t2i_top = t2i_top.gather(1, t2i_score.argsort(dim=1, descending=True, stable=True))
-            i2t_top = i2t_top.gather(1, i2t_score.argsort(dim=1, descending=True, stable=True))
+            t2i_top, i2t_top = t2i.top_Qk[:, : self.rerank_topk], i2t.top_Qk[:, : self.rerank_topk]
+            pairs = [
+                (t2i_top, numbers[:, None].expand_as(t2i_top)),
+                (queries[:, None].expand_as(i2t_top), numbers[i2t_top]),
+            ]
+            t2i_score, i2t_score = self._match(index, local, pairs, form)
+            if self.rerank_by == 'itm+itc':
+                tau = self.model.tau_towers()
+                t2i_score = t2i_score + t2i.score_Qk[:, : self.rerank_topk] / tau
+                i2t_score = i2t_score + i2t.score_Qk[:, : self.rerank_topk] / tau
+            t2i = t2i.reordered(t2i_score, right_images)
+            i2t = i2t.reordered(i2t_score, right_texts)
         rank, world_size = rank_and_world_size()
         rows = []
         for query in range(rank, len(numbers), world_size):
-            text, image = int(numbers[query]), int(owner[query])
+            text, found = int(numbers[query]), t2i.top_Qk[query, :_SHOWN].tolist()
             rows.append(
                 {
-                    'kind': 'query',
-                    'direction': 't2i',
-                    'language': language,
-                    'query_id': text,
-                    'query': index.texts[text][1],
-                    'rank': int(t2i_rank[query]),
-                    'reranked': None if t2i_reranked is None else int(t2i_reranked[query]),
-                    'retrieved': [index.image_ids[i] for i in t2i_top[query, :_SHOWN].tolist()],
-                    'retrieved_numbers': t2i_top[query, :_SHOWN].tolist(),
-                    'positive': [index.image_ids[image]],
-                    'positive_numbers': [image],
+                    **t2i.row(query, 't2i', language, text, index.texts[text][1]),
+                    'retrieved': [index.image_ids[n] for n in found],
+                    'retrieved_numbers': found,
+                    'positive': [index.image_ids[int(owner[query])]],
+                    'positive_numbers': [int(owner[query])],
                 }
             )
-        for query in range(rank, len(image_queries), world_size):
-            image = int(image_queries[query])
-            right = numbers[torch.tensor(image_positives.row(query), device=numbers.device)].tolist()
-            found = numbers[i2t_top[query, :_SHOWN]].tolist()
+        for query in range(rank, len(queries), world_size):
+            image, found = int(queries[query]), numbers[i2t.top_Qk[query, :_SHOWN]].tolist()
+            right = [int(numbers[place]) for place in right_texts.row(query)]
             rows.append(
                 {
-                    'kind': 'query',
-                    'direction': 'i2t',
-                    'language': language,
-                    'query_id': image,
-                    'query': index.image_ids[image],
-                    'rank': int(i2t_rank[query]),
-                    'reranked': None if i2t_reranked is None else int(i2t_reranked[query]),
+                    **i2t.row(query, 'i2t', language, image, index.image_ids[image]),
                     'retrieved': [index.texts[m][1] for m in found],
                     'retrieved_numbers': found,
                     'positive': [index.texts[m][1] for m in right],
@@ -266,19 +265,58 @@ class RetrievalLoop(BaseLoop):
         scores = torch.zeros(len(unique), device=unique.device)
         place = {number: row for row, number in enumerate(local.numbers)}
         pairs = [(key, key % M, place[key // M]) for key in unique.tolist() if key // M in place]
-        own = self._score_pairs(index, local, pairs, form)
+        own = self._over_pairs(index, local, pairs, form, self.model.match_scores)
         for part_keys, part_scores in gather_rows((torch.tensor([pair[0] for pair in pairs]), own)):
             if len(part_keys):
                 scores[torch.searchsorted(unique, part_keys.to(unique.device))] = part_scores.to(unique.device)
         parts = scores[inverse].split([image.numel() for image, _ in tables])
         return [part.view_as(image) for part, (image, _) in zip(parts, tables, strict=True)]
 
-    def _score_pairs(
-        self, index: RetrievalIndex, local: LocalImages, pairs: list[tuple[int, int, int]], form: VisualForm
+    # -- shortcut
+
+    def _shortcut_rows(self, index: RetrievalIndex, local: LocalImages, form: VisualForm) -> list[dict[str, Any]]:
+        """z(i, t_i) against z(i, t_j), the next image's text in the same language; anchor: the first text's z.
+
+        The next image is that of the whole test set, so neither batches nor processes change the numbers.
+        """
+        first: list[dict[str, int]] = [{} for _ in index.image_ids]  # the first text an image and language counts
+        for text, image in enumerate(index.owner_M.tolist()):
+            first[image].setdefault(index.texts[text][0], text)
+        todo = []  # image, its place here, language, own text, mismatched text, anchor text
+        for place, image in enumerate(local.numbers):
+            own, following = first[image], first[(image + 1) % len(first)]
+            todo += [
+                (image, place, language, own[language], following[language], next(iter(own.values())))
+                for language in list(own)[1:]
+                if language in following and len(first) > 1
+            ]
+        triples = [(row, text, place) for row, (_, place, _, *texts) in enumerate(todo) for text in texts]
+        if not triples:
+            return []
+        z = self._over_pairs(index, local, triples, form, self.model.embed_fused).view(len(todo), 3, -1)
+        positive, negative = (z[:, :2] * z[:, 2:]).sum(2).T.tolist()
+        return [
+            {
+                'kind': 'shortcut',
+                'language': language,
+                'item_id': index.image_ids[image],
+                'positive': positive[row],
+                'negative': negative[row],
+            }
+            for row, (image, _, language, *_) in enumerate(todo)
+        ]
+
+    def _over_pairs(
+        self,
+        index: RetrievalIndex,
+        local: LocalImages,
+        pairs: list[tuple[int, int, int]],
+        form: VisualForm,
+        head: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """Scores of (key, text, local image) triples, on the CPU, in their order; each text is encoded once."""
+        """`head` of fused (key, text, local image) triples, on the CPU, in their order; a text is encoded once."""
         device = index.image_NE.device
-        out = torch.zeros(len(pairs))
+        parts, done = [], []
         order = sorted(range(len(pairs)), key=lambda position: len(index.text_ids[pairs[position][1]]))
         texts = list(dict.fromkeys(pairs[position][1] for position in order))
         of_text: dict[int, list[int]] = {}
@@ -300,5 +338,8 @@ class RetrievalLoop(BaseLoop):
                 where = {image: place for place, image in enumerate(images)}
                 owner = torch.tensor([where[pairs[position][2]] for position in positions], device=device)
                 fused = self.model.fuse_pairs(states[rows], mask[rows], visual, owner, form)
-                out[positions] = self.model.match_scores(fused).float().cpu()
-        return out
+                parts.append(head(fused).float().cpu())
+                done += positions
+        if not parts:
+            return torch.zeros(0)
+        return torch.cat(parts)[torch.tensor(done).argsort()]

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class RC3Runner(Runner):
     """
 
     evaluation_rng: dict[str, Any] | None = None
+    _load_from: str | None
+    _has_loaded: bool
+    _resume: bool
     resumed_rng: list[dict[str, Any]] | None = None
     _prepared = False
 
@@ -56,6 +60,11 @@ class RC3Runner(Runner):
                 return
             self._prepared = True
         super().call_hook(fn_name, **kwargs)
+
+    @cached_property
+    def config_text(self) -> str:
+        """The config as text; formatting it takes about a second, so it is done once and not for every checkpoint."""
+        return str(self.cfg.pretty_text)
 
     def setup_env(self, env_cfg: dict) -> None:
         """As the base class, but with gloo where there is no GPU."""
@@ -203,7 +212,7 @@ class RC3Runner(Runner):
         default = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
         meta = {'epoch': default[0], 'iter': default[1], **(meta or {})}
         meta |= {
-            'cfg': self.cfg.pretty_text,
+            'cfg': self.config_text,
             'seed': self.seed,
             'experiment_name': self.experiment_name,
             'time': time.strftime('%Y%m%d_%H%M%S'),

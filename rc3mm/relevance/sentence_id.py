@@ -78,9 +78,7 @@ class SentenceIDRelevance:
         frequency = np.asarray(matrix.sum(1)).ravel()
         idf = np.log(len(sentences) / frequency)
         if not idf.any():
-            raise ValueError(
-                'every word of the corpus occurs in every sentence; it needs different sentences'
-            )
+            raise ValueError('every word of the corpus occurs in every sentence; it needs different sentences')
         # Unit rows: rare and frequent words count alike; the idf comes back when a text is put together.
         matrix = sparse.diags(idf / np.maximum(np.sqrt(frequency) * idf, 1e-12)) @ matrix
         rank = min(dim, min(shape) - 1)

@@ -19,7 +19,7 @@ class Draw(NamedTuple):
         step_seed: shared by the whole global batch, for the model's own random choices.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's method of this name is never needed
     seed: tuple[int, ...]
     source: int = 0
     iteration: int | None = None

@@ -15,7 +15,7 @@ class VLDataSample(BaseDataElement):
     - `texts` (list[tuple[str, str]]): (language, string) pairs, in the order of the text rows in the batch.
     - `image_path` (str, optional): where the image can be seen again.
     - `true_relevance` (float, optional): known only for synthetic weak pairs; for judging scorers, never an
-        input.
+      input.
 
     Data fields (set by a model in `predict` mode):
 

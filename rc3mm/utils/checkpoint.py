@@ -69,8 +69,8 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
             raise UnsafeCheckpointError(
                 f'{path} was refused: it holds pickled objects other than tensors and plain containers, and '
                 f'reading them would execute code ({_first_line(error)}). If you trust its origin, convert '
-                "it once in a sandbox: load it there with weights_only=False and save only its 'state_dict' as "
-                'safetensors.'
+                "it once in a sandbox: load it there with weights_only=False and save only its 'state_dict' "
+                'as safetensors.'
             ) from error
         raise ValueError(
             f'{path} cannot be read as a checkpoint (truncated or damaged?): {_first_line(error)}'
@@ -120,9 +120,8 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | Path) -> None:
             torch.save(dict(checkpoint), file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(
-            temporary, 0o644
-        )  # mkstemp lets nobody but the owner read; a checkpoint is for the group as well
+        # mkstemp lets nobody but the owner read; a checkpoint is for the group as well.
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

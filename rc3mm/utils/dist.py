@@ -1,8 +1,7 @@
 """The few collectives that the losses and the evaluation need, the same with and without a process group.
 
 Backends: NCCL on GPUs, gloo on CPUs. Without an initialised group every function is the identity of a world
-    of
-one.
+of one.
 """
 
 import torch

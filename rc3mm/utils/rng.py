@@ -14,7 +14,8 @@ __all__ = ['get_rng_state', 'preserved_rng', 'set_rng_state']
 def get_rng_state() -> dict[str, Any]:
     """States of the global generators of Python, NumPy and torch (CPU and visible GPUs), as plain data."""
     version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    legacy: Any = np.random.get_state()
+    name, keys, position, has_gauss, cached = legacy
     return {
         'python': [version, list(internal), gauss],
         'numpy': [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],

@@ -51,9 +51,7 @@ def font_families(language: str | None = None) -> list[str]:
     Returns:
         Latin first, then the installed CJK families, then the one that ships with rc3mm. All of them exist.
     """
-    by_preference = (
-        CHINESE_FAMILIES + JAPANESE_FAMILIES if language == 'zh' else JAPANESE_FAMILIES + CHINESE_FAMILIES
-    )
+    by_preference = CHINESE_FAMILIES + JAPANESE_FAMILIES if language == 'zh' else JAPANESE_FAMILIES + CHINESE_FAMILIES
     shipped = _register_shipped()
     installed = set(fontManager.get_font_names())
     found = [family for family in by_preference if family in installed]
@@ -65,9 +63,7 @@ def missing_glyphs(text: str, families: Iterable[str]) -> str:
     drawable = frozenset[int]().union(*(_code_points(family) for family in families))
     # Spaces, controls and format characters (categories Z* and C*) have no shape of their own.
     return ''.join(
-        char
-        for char in dict.fromkeys(text)
-        if ord(char) not in drawable and unicodedata.category(char)[0] not in 'ZC'
+        char for char in dict.fromkeys(text) if ord(char) not in drawable and unicodedata.category(char)[0] not in 'ZC'
     )
 
 

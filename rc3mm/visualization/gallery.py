@@ -54,9 +54,7 @@ class GalleryRow:
             raise ValueError(f'{len(self.retrieved)} retrieved items, but {len(self.correct)} marks')
         texts = [self.query] if self.direction == 't2i' else list(self.retrieved)
         images = list(self.retrieved) if self.direction == 't2i' else [self.query]
-        if not all(isinstance(text, str) for text in texts) or any(
-            isinstance(image, str) for image in images
-        ):
+        if not all(isinstance(text, str) for text in texts) or any(isinstance(image, str) for image in images):
             raise ValueError(f'{self.direction} wants texts and images the other way round')
 
     @property
@@ -65,9 +63,7 @@ class GalleryRow:
         return [item for item in (self.query, *self.retrieved) if isinstance(item, str)]
 
 
-def draw_gallery(
-    rows: Sequence[GalleryRow], path: str | Path, title: str = '', top: int = 5, dpi: int = 160
-) -> None:
+def draw_gallery(rows: Sequence[GalleryRow], path: str | Path, title: str = '', top: int = 5, dpi: int = 160) -> None:
     """Draw a gallery and save it; Matplotlib takes the format from the suffix.
 
     Rows keep their order within a direction; text-to-image comes first. A retrieved image has a green frame
@@ -173,9 +169,7 @@ def _draw_pill(axes: Axes, x: float, y: float, language: str) -> None:
 def _draw_rank(axes: Axes, row: GalleryRow, y: float) -> None:
     if row.rank is not None:
         color = RIGHT if row.rank == 1 else INK
-        _text(
-            axes, MARGIN + QUERY + 0.2, y + TILE / 2, str(row.rank), 12, color, align='center', weight='bold'
-        )
+        _text(axes, MARGIN + QUERY + 0.2, y + TILE / 2, str(row.rank), 12, color, align='center', weight='bold')
 
 
 def _draw_image(axes: Axes, image: Image, x: float, y: float, side: float) -> None:

@@ -21,9 +21,7 @@ COLUMNS = 3
 BOOKKEEPING = ('time', 'data_time', 'memory', 'epoch', 'iter', 'step', 'eta')
 
 
-def plot_losses(
-    history: Mapping[str, Points], path: str | Path, title: str = '', smoothing: float = 0.9
-) -> None:
+def plot_losses(history: Mapping[str, Points], path: str | Path, title: str = '', smoothing: float = 0.9) -> None:
     """Draw every logged quantity in a panel of its own and save the picture.
 
     The total `loss` comes first, then each objective's loss, then accuracies and recalls, then learning

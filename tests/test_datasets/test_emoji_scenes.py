@@ -86,9 +86,7 @@ def test_splits_share_no_set_of_concepts(level: str) -> None:
         held_out |= sets
     for kind in (EmojiStrict, EmojiWeak, EmojiParallel):
         dataset = kind(num_scenes=3000, level=level, seed=kind is EmojiWeak)
-        assert not held_out & {
-            frozenset(x.concept for x in dataset.get_scene(i).objects) for i in range(3000)
-        }
+        assert not held_out & {frozenset(x.concept for x in dataset.get_scene(i).objects) for i in range(3000)}
 
 
 def test_the_draw_changes_nothing_but_the_transforms() -> None:

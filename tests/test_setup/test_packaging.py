@@ -47,9 +47,7 @@ def list_files(folder: Path) -> set[str]:
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """Run a command and return its output; on failure the assertion shows what it said."""
-    done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=variables or None, capture_output=True, text=True
-    )
+    done = subprocess.run([*map(str, command)], cwd=cwd, env=variables or None, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -90,13 +88,9 @@ def test_wheel_holds_modules_data_and_mim_and_leaves_the_tree_clean(tree: Path) 
     before = list_files(tree)
     with zipfile.ZipFile(build(tree, 'build_wheel')) as wheel:
         members = set(wheel.namelist())
-        links = [
-            info.filename for info in wheel.infolist() if (info.external_attr >> 16) & 0o170000 == 0o120000
-        ]
+        links = [info.filename for info in wheel.infolist() if (info.external_attr >> 16) & 0o170000 == 0o120000]
     expected = {f'rc3mm/{name}' for name in list_files(tree / 'rc3mm')}
-    expected |= {
-        f'rc3mm/.mim/{folder}/{name}' for folder in MIM_CONTENT for name in list_files(tree / folder)
-    }
+    expected |= {f'rc3mm/.mim/{folder}/{name}' for folder in MIM_CONTENT for name in list_files(tree / folder)}
     assert expected | {'rc3mm/.mim/model-index.yml', 'rc3mm/py.typed'} <= members
     assert not links
     assert {name.split('/')[0] for name in members} == {
@@ -185,9 +179,7 @@ def test_moving_interfaces_have_an_upper_bound(package: str) -> None:
     assert any(bound.operator in ('<', '==') for bound in pins[0].specifier)
 
 
-@pytest.mark.parametrize(
-    'package', ['ruff', 'mypy', 'onedl-mmcv', 'onedl-mmdetection', 'opencv-python-headless']
-)
+@pytest.mark.parametrize('package', ['ruff', 'mypy', 'onedl-mmcv', 'onedl-mmdetection', 'opencv-python-headless'])
 def test_exact_pins(package: str) -> None:
     pins = [pin for name in SETS for pin, _ in read_pins(name) if pin.name == package]
     assert [bound.operator for bound in pins[0].specifier] == ['==']

@@ -74,9 +74,7 @@ def add_package(site: Path, name: str, version: str) -> Path:
 def run_script(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the real script as a person would."""
     command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
 
 
 def write_executable(path: Path, text: str) -> Path:
@@ -223,9 +221,7 @@ def test_environment_is_made_adopted_and_made_anew(
     env: ModuleType, state: ModuleType, venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(env, 'mend', lambda site: None)
-    python = str(
-        write_executable(tmp_path / 'python-without-pip', f'exec {sys.executable} "$@" --without-pip')
-    )
+    python = str(write_executable(tmp_path / 'python-without-pip', f'exec {sys.executable} "$@" --without-pip'))
     env.make_environment(python)
     assert state.site_packages().is_dir()
     state.write_stamp()
@@ -294,9 +290,7 @@ def test_only_broken_downloads_are_tried_again(
 ) -> None:
     venv.mkdir()
     monkeypatch.setattr(env.time, 'sleep', lambda seconds: None)
-    command = write_executable(
-        venv / 'fails', f'echo run >> {venv}/runs; seq 100; echo "{complaint}"; exit 1'
-    )
+    command = write_executable(venv / 'fails', f'echo run >> {venv}/runs; seq 100; echo "{complaint}"; exit 1')
     with pytest.raises(env.SetupError) as caught:
         env.run_logged([str(command)])
     assert (venv / 'runs').read_text(encoding='utf-8') == 'run\n' * runs

@@ -18,9 +18,7 @@ LABELS = {'setting': 'zero-shot', 'split': 'test', 'num_items': 500, 'config_tex
 def test_everything_is_there(tmp_path):
     path = tmp_path / 'new' / 'results.json'
     metrics = {'a': 1.5, 'b': torch.tensor(2.5), 'c': np.float32(0.5), 'd': np.int64(7), 'bad': float('nan')}
-    write_results(
-        path, metrics, **LABELS, timings={'eval': 1.25}, extra={'checkpoint': Path('x.pth'), '名': '雪'}
-    )
+    write_results(path, metrics, **LABELS, timings={'eval': 1.25}, extra={'checkpoint': Path('x.pth'), '名': '雪'})
     text = path.read_text(encoding='utf-8')
     data = json.loads(text, parse_constant=lambda name: pytest.fail(f'{name} is not JSON'))
     assert data['metrics'] == {'a': 1.5, 'b': 2.5, 'c': 0.5, 'd': 7, 'bad': None}
@@ -59,9 +57,7 @@ def test_what_json_cannot_hold_raises_before_writing(tmp_path):
 
 def test_environment():
     environment = collect_environment()
-    assert {'rc3mm', 'python', 'torch', 'mmengine', 'mmcv', 'mmdet', 'numpy'} <= environment[
-        'versions'
-    ].keys()
+    assert {'rc3mm', 'python', 'torch', 'mmengine', 'mmcv', 'mmdet', 'numpy'} <= environment['versions'].keys()
     assert environment['versions']['mmengine'][0].isdigit()
     assert environment['cpu'] and environment['cpu_count'] >= 1
     assert isinstance(environment['gpus'], list)

@@ -75,9 +75,7 @@ def test_the_shipped_font_suffices():
 
 
 def test_missing_glyphs_are_named_once():
-    assert (
-        missing_glyphs(f'a{NOBODY_HAS}b{NOBODY_HAS}', font_families()) == ''
-    )  # private use has no shape to miss
+    assert missing_glyphs(f'a{NOBODY_HAS}b{NOBODY_HAS}', font_families()) == ''  # private use has no shape to miss
     assert missing_glyphs('犬a猫犬', [LATIN_FAMILY]) == '犬猫'
     with pytest.warns(UserWarning, match=r'犬猫.*Noto Sans CJK'):
         warn_missing_glyphs(['犬', '猫犬'], [LATIN_FAMILY])

@@ -19,9 +19,7 @@ QUERIES = {
 
 
 def text_row(language='en', right=0, rank=1, found=5):
-    return GalleryRow(
-        't2i', language, QUERIES[language], [GREY] * found, [i == right for i in range(found)], rank
-    )
+    return GalleryRow('t2i', language, QUERIES[language], [GREY] * found, [i == right for i in range(found)], rank)
 
 
 def image_row(language='ja', right=1):

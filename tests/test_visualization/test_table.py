@@ -63,9 +63,7 @@ def test_reranked_columns_and_rich_twin():
     assert 'mean w/o en' in text
     markdown = metrics_markdown(metrics, **LABELS)
     cells = [cell.strip('*') for line in markdown.splitlines()[4:] for cell in line.strip('|').split('|')]
-    rich_cells = [
-        cell for row in zip(*(column.cells for column in table.columns), strict=True) for cell in row
-    ]
+    rich_cells = [cell for row in zip(*(column.cells for column in table.columns), strict=True) for cell in row]
     assert rich_cells == cells
 
 

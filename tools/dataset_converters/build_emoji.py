@@ -111,9 +111,7 @@ def main() -> None:
     notice.write_text(_FONT_NOTICE, encoding='utf-8')
     manifest = args.out_dir / 'manifest.json'
     files = [p for p in args.out_dir.rglob('*') if p.is_file() and p != manifest]
-    root = (
-        _PACKAGE if args.out_dir.is_relative_to(_PACKAGE) and args.font_dir.is_relative_to(_PACKAGE) else None
-    )
+    root = _PACKAGE if args.out_dir.is_relative_to(_PACKAGE) and args.font_dir.is_relative_to(_PACKAGE) else None
     if root:
         files += [font, notice]
     write_manifest(files, root or args.out_dir, manifest)

@@ -57,9 +57,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out-dir', type=Path, default=_OUT, help='folder to write (default: %(default)s)')
-    parser.add_argument(
-        '--vocab-size', type=int, default=6000, help='pieces, special ones included (%(default)s)'
-    )
+    parser.add_argument('--vocab-size', type=int, default=6000, help='pieces, special ones included (%(default)s)')
     parser.add_argument('--num-scenes', type=int, default=4000, help='scenes of each level (%(default)s)')
     parser.add_argument('--num-concepts', type=int, default=150, help='concepts of the scenes (%(default)s)')
     return parser.parse_args()
@@ -166,9 +164,7 @@ def build(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     trained.train_from_iterator(texts, trainer)
     if trained.get_vocab_size() != vocab_size - 1:
-        raise ValueError(
-            f'the text gives only {trained.get_vocab_size() + 1} pieces; set --vocab-size to that or less'
-        )
+        raise ValueError(f'the text gives only {trained.get_vocab_size() + 1} pieces; set --vocab-size to that or less')
     vocab = json.loads(trained.to_str())['model']['vocab']
     pieces = canonical([(piece, score) for piece, score in vocab[len(_SPECIAL) :]])
     tokenizer = Tokenizer(models.Unigram([*((token, 0.0) for token in _SPECIAL), *pieces], unk_id=3))

@@ -17,9 +17,7 @@ _FONT = _ROOT / 'rc3mm/visualization/fonts/DroidSansFallback-subset.ttf'
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog='example: python tools/misc/draw_emoji_scenes.py'
-    )
+    parser = argparse.ArgumentParser(description=__doc__, epilog='example: python tools/misc/draw_emoji_scenes.py')
     parser.add_argument('--out', type=Path, default=_ROOT / 'docs/images/emoji_scenes.png')
     parser.add_argument('--image-size', type=int, default=96, help='side of the scenes in pixels')
     parser.add_argument('--first', type=int, default=12, help='number of the first scene')

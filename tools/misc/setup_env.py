@@ -90,9 +90,7 @@ def run_logged(command: list[str], env: dict[str, str] | None = None, attempts: 
             log.write(f'\n$ {" ".join(command)}\n')
             log.flush()
             start = log.tell()
-            done = subprocess.run(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=VENV
-            )
+            done = subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=VENV)
             log.seek(start)
             said = log.read()
         if done.returncode == 0:

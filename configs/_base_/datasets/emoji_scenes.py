@@ -18,7 +18,7 @@ from rc3mm.datasets import (
 from rc3mm.relevance import SentenceIDRelevance
 
 tokenizer = 'emoji'
-world = dict(num_concepts=120, level='easy', image_size=48)
+world = dict(num_concepts=100, level='easy', image_size=48)
 num_strict = 20_000
 
 roi = dict(type=RoiPixels, size=8)
@@ -63,8 +63,8 @@ train_dataloader = dict(
     dataset=dict(type=MixedSources, sources=dict(strict=strict, weak=weak, parallel=parallel)),
     sampler=dict(
         type=MixedSourceSampler,
-        batch_size=dict(strict=96, weak=96, parallel=96),
-        ratios=dict(strict=0.55, weak=0.4, parallel=0.05),
+        batch_size=dict(strict=64, weak=128, parallel=64),
+        ratios=dict(strict=0.25, weak=0.7, parallel=0.05),
         seed=0,
     ),
     batch_size=None,  # the sampler decides on whole batches

@@ -49,7 +49,7 @@ model = dict(
     roi_encoder=dict(type=RoiEncoder, feature_dim=3 * 8 * 8),
     fusion=dict(type=FusionEncoder, width=width, depth=2, heads=4, mlp_ratio=2),
     embed_dim=width,
-    form_probs=dict(roi=0.15, patch=0.35, both=0.25, split=0.25),
+    form_probs=dict(roi=0.1, patch=0.6, both=0.15, split=0.15),
     test_form='patch',
     objectives=dict(
         itc=dict(type=ITC, sources=('strict', 'weak')),
@@ -61,8 +61,8 @@ model = dict(
             strict_sources=('strict',),
             regularizer=dict(type=BandRegularizer, band_weight=5.0, delta=0.05),
         ),
-        vtlm=dict(type=VTLM, sources=('strict',)),
-        mlm=dict(type=MLM, sources=('weak',)),
-        tlm=dict(type=TLM, sources=('parallel',)),
+        vtlm=dict(type=VTLM, sources=('strict',), loss_weight=0.2, probability=0.25),
+        mlm=dict(type=MLM, sources=('weak',), loss_weight=0.2, probability=0.25),
+        tlm=dict(type=TLM, sources=('parallel',), loss_weight=0.2),
     ),
 )

@@ -179,11 +179,7 @@ def scaled_sprite(style: str, concept: int, size: int, grey: bool = False) -> Sp
     room = 255 - (255 * keep.astype(np.uint32) >> 8).astype(np.uint16)
     premultiplied = np.minimum(np.rint(scaled[..., :3]).astype(np.uint16), room)
     ys, xs = np.nonzero(scaled[..., 3] > 24)
-    box = (
-        (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
-        if len(xs)
-        else (0, 0, size, size)
-    )
+    box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1) if len(xs) else (0, 0, size, size)
     return Sprite(premultiplied.astype(np.uint8), keep, box)
 
 

@@ -190,9 +190,7 @@ def caption(scene: Scene, template: int, language: str) -> str:
     if kind == 'count_and_names':
         return count + words.gap + _statement(words, words.listing, words.comma.join(names))
     places = words.corners if scene.level == 'easy' else words.thirds
-    parts = [
-        _statement(words, places[item.cell], name) for item, name in zip(scene.objects, names, strict=True)
-    ]
+    parts = [_statement(words, places[item.cell], name) for item, name in zip(scene.objects, names, strict=True)]
     return words.gap.join(parts if kind == 'places' else [count, *parts])
 
 

@@ -44,9 +44,7 @@ def paste(canvas: np.ndarray, sprite: Sprite, corner: tuple[int, int]) -> None:
     right, bottom = min(size, width - x), min(size, height - y)
     if left < right and top < bottom:
         region = canvas[y + top : y + bottom, x + left : x + right]
-        region[:] = (region * sprite.keep[top:bottom, left:right] >> 8) + sprite.premultiplied[
-            top:bottom, left:right
-        ]
+        region[:] = (region * sprite.keep[top:bottom, left:right] >> 8) + sprite.premultiplied[top:bottom, left:right]
 
 
 def draw_background(background: Background, side: int) -> np.ndarray:

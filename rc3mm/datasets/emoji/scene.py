@@ -149,17 +149,13 @@ class SceneMaker:
         if level not in LEVELS:
             raise ValueError(f'unknown level {level!r}; there are {LEVELS}')
         if image_size < 32 or seed < 0:
-            raise ValueError(
-                f'image_size must be at least 32 and seed at least 0, not {image_size} and {seed}'
-            )
+            raise ValueError(f'image_size must be at least 32 and seed at least 0, not {image_size} and {seed}')
         default = TRAIN_SIZES if split == 'train' else EVAL_SIZES
         self.sizes = tuple(sizes) if sizes is not None else default[level]
         room = 4 if level == 'easy' else 8
         if any(not 1 <= k <= room for k in self.sizes):
             raise ValueError(f'{level} scenes hold 1 to {room} objects, not {self.sizes}')
-        self.sets = SceneSets(
-            _checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit
-        )
+        self.sets = SceneSets(_checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit)
         self.styles = _checked_styles(styles, split, level)
         self.num_concepts, self.split, self.level = num_concepts, split, level
         self.image_size, self.seed = image_size, seed
@@ -179,9 +175,7 @@ class SceneMaker:
         order = rng.permutation(cells)[: len(members)].tolist()
         draws = rng.random((len(members), 4)).tolist()
         place = self._place_easy if self.level == 'easy' else self._place_hard
-        objects = [
-            place(concept, cell, draw) for concept, cell, draw in zip(members, order, draws, strict=True)
-        ]
+        objects = [place(concept, cell, draw) for concept, cell, draw in zip(members, order, draws, strict=True)]
         objects.sort(key=lambda o: o.cell)
         if self.level == 'easy':
             light = (200 + 56 * rng.random(3)).astype(int).tolist()
@@ -221,9 +215,7 @@ class SceneMaker:
     def _texture(self, rng: np.random.Generator) -> Background:
         """A textured background of two colours."""
         first = rng.integers(110, 246, 3).tolist()
-        second = [
-            min(max(c + d, 60), 255) for c, d in zip(first, rng.integers(-60, 61, 3).tolist(), strict=True)
-        ]
+        second = [min(max(c + d, 60), 255) for c, d in zip(first, rng.integers(-60, 61, 3).tolist(), strict=True)]
         kind = TEXTURES[int(rng.integers(len(TEXTURES)))]
         angle, period = (rng.random(2) * (np.pi, 0.2)).tolist()
         return Background(
@@ -285,7 +277,5 @@ def _checked_styles(styles: Sequence[str] | None, split: str, level: str) -> tup
     if split == 'test_style' and chosen != (HELD_OUT_STYLE,):
         raise ValueError(f"split 'test_style' shows the style {HELD_OUT_STYLE!r} alone, not {chosen}")
     if split != 'test_style' and level == 'hard' and HELD_OUT_STYLE in chosen:
-        raise ValueError(
-            f"the style {HELD_OUT_STYLE!r} is held out in hard scenes; only 'test_style' shows it"
-        )
+        raise ValueError(f"the style {HELD_OUT_STYLE!r} is held out in hard scenes; only 'test_style' shows it")
     return chosen

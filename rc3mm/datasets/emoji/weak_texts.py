@@ -23,9 +23,7 @@ def jaccard(first: Collection[int], second: Collection[int]) -> float:
     return len(set(first) & set(second)) / len(union)
 
 
-def draw_mentions(
-    concepts: Collection[int], rng: np.random.Generator
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def draw_mentions(concepts: Collection[int], rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Draw what two texts about a scene mention.
 
     How the two relate is drawn first: apart (three times in ten), the same (two in ten) or overlapping (five

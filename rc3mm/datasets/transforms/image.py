@@ -27,9 +27,7 @@ class DecodeImage:
         encoded = sample.pop('image_bytes', None)
         path = sample.get('image_path') if encoded is None else None
         if encoded is None and path is None:
-            raise KeyError(
-                f'DecodeImage needs image_bytes or image_path; sample {sample.get("image_id")} has neither'
-            )
+            raise KeyError(f'DecodeImage needs image_bytes or image_path; sample {sample.get("image_id")} has neither')
         try:
             encoded = Path(path).read_bytes() if path is not None else encoded
             with Image.open(BytesIO(encoded)) as image:
@@ -57,9 +55,7 @@ class ResizeImage:
         """Resize the sample's image."""
         height, width = sample['image'].shape[:2]
         if (height, width) != (self.size, self.size):
-            resized = Image.fromarray(sample['image']).resize(
-                (self.size, self.size), Image.Resampling.BICUBIC
-            )
+            resized = Image.fromarray(sample['image']).resize((self.size, self.size), Image.Resampling.BICUBIC)
             sample['image'] = np.asarray(resized)
             if 'roi_boxes' in sample:
                 scale = np.array([self.size / width, self.size / height] * 2, dtype=np.float32)

@@ -25,9 +25,7 @@ class ScoreRelevance:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Score the sample's pair of texts."""
         if len(sample['texts']) != 2:
-            raise ValueError(
-                f'relevance is defined for two texts; {sample["image_id"]} has {len(sample["texts"])}'
-            )
+            raise ValueError(f'relevance is defined for two texts; {sample["image_id"]} has {len(sample["texts"])}')
         first, second = sample['texts']
         sample['relevance'] = float(self.scorer.score([first], [second])[0])
         return sample

@@ -11,16 +11,18 @@ from rc3mm.registry import TRANSFORMS
 
 __all__ = ['LoadRoiNpz']
 
+# TypeError: a single array (.npy) under the name of an archive
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 _KEYS = ('features', 'boxes', 'image_h', 'image_w')
 
 
 @TRANSFORMS.register_module()
 class LoadRoiNpz:
-    """Load `<root>/<image_id>.npz`: `features` (R, F), `boxes` (R, 4; x1, y1, x2, y2 in pixels), `image_h`,
-    `image_w`.
+    """Load `<root>/<image_id>.npz`, which holds `features`, `boxes`, `image_h` and `image_w`.
 
-    The pixels are those of the image that the detector saw; if `image` is there in another size, boxes are
-    scaled to it. Boxes are clipped to the image.
+    `features` is (R, F); `boxes` is (R, 4), x1, y1, x2, y2 in pixels of the image that the detector saw,
+    whose size the other two tell. If `image` is there in another size, the boxes are scaled to it. Boxes
+    are clipped to the image.
 
     Required keys: `image_id`; `image` optional. Added keys: `roi_features` (float32, (R, F)), `roi_boxes`
     (float32, (R, 4)), `image_size` (height, width that the boxes refer to).
@@ -63,14 +65,13 @@ class LoadRoiNpz:
                 arrays = {key: file[key] for key in _KEYS}
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f'no region features at {path}: extract them for this image too, correct `root` of LoadRoiNpz, or take '
-                'LoadRoiNpz out of the pipeline and use the visual form `patch`'
+                f'no region features at {path}: extract them, correct `root` of LoadRoiNpz, '
+                'or take LoadRoiNpz out of the pipeline and use the visual form `patch`'
             ) from error
         except KeyError as error:
             raise ValueError(f'{path} lacks an array: it needs {", ".join(_KEYS)} ({error})') from error
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f'{path} cannot be read ({error}): remove it and extract its features anew') from
-            error
+        except _UNREADABLE as error:
+            raise ValueError(f'{path} cannot be read ({error}): remove it and extract its features anew') from error
         _check(path, arrays)
         return arrays
 

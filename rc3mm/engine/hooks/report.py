@@ -107,7 +107,8 @@ class ReportHook(Hook):
         table = metrics_table(metrics, **facts)
         console = Console()
         if not console.is_terminal:  # a file or a pipe has no width; numbers must not be cut there
-            console.width = max(console.width, console.measure(table).maximum)
+            unlimited = console.options.update(max_width=1000)
+            console.width = max(console.width, console.measure(table, options=unlimited).maximum)
         console.print(table)
         shortcut = metrics.get('shortcut/mean_accuracy')
         if shortcut is not None:

@@ -61,9 +61,7 @@ class Positives:
         Returns:
             Two int64 tensors of shape (number of pairs,): query and candidate indices.
         """
-        query_P = torch.arange(end - start, device=self.offset_R.device).repeat_interleave(
-            self.count_Q[start:end]
-        )
+        query_P = torch.arange(end - start, device=self.offset_R.device).repeat_interleave(self.count_Q[start:end])
         return query_P, self.index_P[self.offset_R[start] : self.offset_R[end]]
 
     def to(self, device: torch.device) -> 'Positives':
@@ -104,9 +102,7 @@ def positives_of_images(owner_M: Tensor, num_images: int) -> tuple[Tensor, Posit
     """
     owner_M = owner_M.to(torch.int64)
     if owner_M.numel() and not 0 <= int(owner_M.min()) <= int(owner_M.max()) < num_images:
-        raise ValueError(
-            f'owner_M lies in {int(owner_M.min())}..{int(owner_M.max())}, outside of 0..{num_images - 1}'
-        )
+        raise ValueError(f'owner_M lies in {int(owner_M.min())}..{int(owner_M.max())}, outside of 0..{num_images - 1}')
     count_N = torch.bincount(owner_M, minlength=num_images)
     query_Q = torch.nonzero(count_N).flatten()
     # Stable, so that the texts of an image keep their order.

@@ -27,9 +27,7 @@ __all__ = [
 SCORE_DECIMALS = 9
 
 
-def retrieval_ranks(
-    query_QD: Tensor, candidate_CD: Tensor, positives: Positives, chunk_size: int = 512
-) -> Tensor:
+def retrieval_ranks(query_QD: Tensor, candidate_CD: Tensor, positives: Positives, chunk_size: int = 512) -> Tensor:
     """Rank of the best right candidate of each query, counted from 1; ties count against the model.
 
     rank = 1 + number of wrong candidates whose score is not below the best right one's. A model that maps
@@ -93,9 +91,7 @@ def top_k(query_QD: Tensor, candidate_CD: Tensor, k: int, chunk_size: int = 512)
     return torch.cat(scores), torch.cat(indices)
 
 
-def rerank(
-    topk_index_Qk: Tensor, itm_score_Qk: Tensor, positives: Positives, bi_encoder_rank_Q: Tensor
-) -> Tensor:
+def rerank(topk_index_Qk: Tensor, itm_score_Qk: Tensor, positives: Positives, bi_encoder_rank_Q: Tensor) -> Tensor:
     """Ranks after the image-text matching head has reordered each query's top k.
 
     Within the top k the ITM score alone decides, as in ALBEF (Li et al. 2021, arXiv 2107.07651) and CCLM;
@@ -163,9 +159,7 @@ def mean_recall(*recalls: dict[str, float]) -> float:
     return sum(values) / len(values)
 
 
-def pairwise_accuracy(
-    positive_scores: Tensor | Sequence[float], negative_scores: Tensor | Sequence[float]
-) -> float:
+def pairwise_accuracy(positive_scores: Tensor | Sequence[float], negative_scores: Tensor | Sequence[float]) -> float:
     """Share of items whose right score beats the wrong one, in per cent.
 
     Equal scores count half, NaN counts as lost.
@@ -183,9 +177,7 @@ def pairwise_accuracy(
     positive = torch.as_tensor(positive_scores, dtype=torch.float64)
     negative = torch.as_tensor(negative_scores, dtype=torch.float64)
     if positive.shape != negative.shape or positive.numel() == 0:
-        raise ValueError(
-            f'need two equal, non-empty shapes, got {tuple(positive.shape)}, {tuple(negative.shape)}'
-        )
+        raise ValueError(f'need two equal, non-empty shapes, got {tuple(positive.shape)}, {tuple(negative.shape)}')
     won = (positive > negative).to(torch.float64) + 0.5 * (positive == negative).to(torch.float64)
     return 100.0 * float(won.mean())
 
@@ -231,8 +223,7 @@ def _is_right(index_Qk: Tensor, positives: Positives) -> Tensor:
 def _check_pair(query_QD: Tensor, candidate_CD: Tensor) -> None:
     if query_QD.ndim != 2 or candidate_CD.ndim != 2 or query_QD.shape[1] != candidate_CD.shape[1]:
         raise ValueError(
-            f'need (Q, D) queries and (C, D) candidates, got {tuple(query_QD.shape)} and '
-            f'{tuple(candidate_CD.shape)}'
+            f'need (Q, D) queries and (C, D) candidates, got {tuple(query_QD.shape)} and {tuple(candidate_CD.shape)}'
         )
     if len(candidate_CD) == 0:
         raise ValueError('no candidates to rank')
@@ -244,6 +235,4 @@ def _check_positives(positives: Positives, queries: int, candidates: int) -> Non
     if queries and int(positives.count_Q.min()) < 1:
         raise ValueError(f'query {int(positives.count_Q.argmin())} has no right candidate')
     if positives.index_P.numel() and int(positives.index_P.max()) >= candidates:
-        raise ValueError(
-            f'right candidate {int(positives.index_P.max())} is outside of the {candidates} candidates'
-        )
+        raise ValueError(f'right candidate {int(positives.index_P.max())} is outside of the {candidates} candidates')

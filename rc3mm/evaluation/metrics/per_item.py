@@ -31,9 +31,7 @@ class PerItemMetric(BaseMetric):
 
     kind: str
 
-    def __init__(
-        self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None
-    ) -> None:
+    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.items: list[Row] = []
 

@@ -102,12 +102,8 @@ class RetrievalMetric(PerItemMetric):
         groups: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
         for row in items:
             groups[row['language']][row['direction']].append(row)
-        tables = {
-            language: self._of_language(language, groups[language]) for language in sort_languages(groups)
-        }
-        metrics = {
-            f'{language}/{name}': value for language, table in tables.items() for name, value in table.items()
-        }
+        tables = {language: self._of_language(language, groups[language]) for language in sort_languages(groups)}
+        metrics = {f'{language}/{name}': value for language, table in tables.items() for name, value in table.items()}
         metrics.update(_means(tables))
         return metrics
 
@@ -128,9 +124,7 @@ class RetrievalMetric(PerItemMetric):
                 recalls = recall_at_k(reranked, self.ks)
                 table.update({f'itm_{direction}_{name}': value for name, value in recalls.items()})
         table.update(_both_directions(table))
-        table.update(
-            {f'num_{direction}': len(rows[direction]) for direction in DIRECTIONS if direction in rows}
-        )
+        table.update({f'num_{direction}': len(rows[direction]) for direction in DIRECTIONS if direction in rows})
         return table
 
 

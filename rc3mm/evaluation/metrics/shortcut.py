@@ -64,9 +64,7 @@ class ShortcutAccuracy(PerItemMetric):
         accuracies = {}
         for language in sort_languages(groups):
             rows = groups[language]
-            accuracies[language] = pairwise_accuracy(
-                [r['positive'] for r in rows], [r['negative'] for r in rows]
-            )
+            accuracies[language] = pairwise_accuracy([r['positive'] for r in rows], [r['negative'] for r in rows])
             metrics[f'{language}/accuracy'] = accuracies[language]
             metrics[f'{language}/num_items'] = len(rows)
         mean = mean_without_pivot(accuracies)

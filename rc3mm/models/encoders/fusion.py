@@ -30,16 +30,19 @@ class FusionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x_BPTD: Tensor, text_mask_BPT: Tensor, visual_BVD: Tensor, visual_mask_BPV: Tensor, first_only: bool
+        self,
+        x_BPTD: Tensor,
+        text_mask_BPT: Tensor,
+        visual_BVD: Tensor,
+        visual_mask_BPV: Tensor,
+        first_only: bool,
     ) -> Tensor:
         """One layer; see `FusionEncoder.forward`. With `first_only`, only the first text token is computed."""
         B, P, T, D = x_BPTD.shape
         context = self.self_norm(x_BPTD).view(B * P, T, D)
         Q = 1 if first_only else T
         x = x_BPTD.reshape(B * P, T, D)[:, :Q]
-        x = x + self.dropout(
-            self.self_attention(context[:, :Q], context, text_mask_BPT.reshape(B * P, 1, 1, T))
-        )
+        x = x + self.dropout(self.self_attention(context[:, :Q], context, text_mask_BPT.reshape(B * P, 1, 1, T)))
         # All texts of an image attend to it in one call, so its keys and values are computed and held once.
         x = x.view(B, P * Q, D)
         mask = visual_mask_BPV.repeat_interleave(Q, dim=1).unsqueeze(1)

@@ -41,7 +41,7 @@ class PatchEncoder(BaseModule):
     ) -> None:
         super().__init__()
         try:
-            self.model = timm.create_model(model_name, pretrained=pretrained, num_classes=0, global_pool='', **kwargs)
+            self.model = timm.create_model(model_name, pretrained=pretrained, num_classes=0, **kwargs)
         except (OSError, RuntimeError) as error:
             if not pretrained:
                 raise

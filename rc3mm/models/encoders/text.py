@@ -37,19 +37,22 @@ class TextEncoder(BaseModule):
         super().__init__()
         if pretrained is None and config is None:
             raise ValueError('TextEncoder needs `pretrained` (a name or a local folder) or `config` (to start afresh)')
-        self.model = self._load(pretrained, config or {}) if pretrained else self._build(dict(config or {}))
+        self.model: Any = self._load(pretrained, config or {}) if pretrained else self._build(dict(config or {}))
+        model: Any = self.model
+        if getattr(model, 'pooler', None) is not None:
+            model.pooler = None  # never used here, and its parameters would never learn
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
 
     @staticmethod
     def _build(config: dict[str, Any]) -> torch.nn.Module:
         model_type = config.pop('model_type', 'xlm-roberta')
-        return AutoModel.from_config(AutoConfig.for_model(model_type, **config), add_pooling_layer=False)
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **config))
 
     @staticmethod
     def _load(pretrained: str, config: dict[str, Any]) -> torch.nn.Module:
         try:
-            return AutoModel.from_pretrained(pretrained, add_pooling_layer=False, **config)
+            return AutoModel.from_pretrained(pretrained, **config)
         except (OSError, ValueError) as error:
             raise FileNotFoundError(
                 f'the text encoder "{pretrained}" could be neither found on this disk nor fetched. Download it where '

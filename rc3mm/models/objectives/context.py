@@ -89,6 +89,11 @@ class BatchContext:
         self.view_forms = tuple(view_forms)
         self.negatives_within = negatives_within
         self._cache: dict[Any, Any] = {}
+        numbers = {len(sample.texts) for sample in data_samples}
+        if len(numbers) != 1:
+            raise ValueError(
+                f'a training batch needs equally many texts an image, source "{self.source}" has {sorted(numbers)}'
+            )
 
     @property
     def source(self) -> str:

@@ -20,13 +20,18 @@ class ITC(Objective):
     Args:
         sources: data sources it runs on.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
         local_loss: score only this process's rows against the global batch (same gradients, less memory).
     """
 
     def __init__(
-        self, sources: Sequence[str] = ('strict', 'weak'), loss_weight: float = 1.0, local_loss: bool = True
+        self,
+        sources: Sequence[str] = ('strict', 'weak'),
+        loss_weight: float = 1.0,
+        probability: float = 1.0,
+        local_loss: bool = True,
     ) -> None:
-        super().__init__(sources, loss_weight)
+        super().__init__(sources, loss_weight, probability)
         self.local_loss = local_loss
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:

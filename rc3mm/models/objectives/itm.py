@@ -24,10 +24,17 @@ class ITM(Objective):
         width: D, of the fused representation.
         sources: data sources it runs on.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
     """
 
-    def __init__(self, width: int, sources: Sequence[str] = ('strict', 'weak'), loss_weight: float = 1.0) -> None:
-        super().__init__(sources, loss_weight)
+    def __init__(
+        self,
+        width: int,
+        sources: Sequence[str] = ('strict', 'weak'),
+        loss_weight: float = 1.0,
+        probability: float = 1.0,
+    ) -> None:
+        super().__init__(sources, loss_weight, probability)
         self.head = nn.Linear(width, 2)
 
     def score(self, fused: Tensor) -> Tensor:

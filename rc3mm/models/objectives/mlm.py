@@ -47,13 +47,16 @@ class MLM(MaskedLanguageObjective):
     Args:
         sources: data sources it runs on.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
     """
 
     kind = 'single'
     with_image = True
 
-    def __init__(self, sources: Sequence[str] = ('strict', 'weak'), loss_weight: float = 1.0) -> None:
-        super().__init__(sources, loss_weight)
+    def __init__(
+        self, sources: Sequence[str] = ('strict', 'weak'), loss_weight: float = 1.0, probability: float = 1.0
+    ) -> None:
+        super().__init__(sources, loss_weight, probability)
 
 
 @MODELS.register_module()
@@ -63,10 +66,13 @@ class VTLM(MaskedLanguageObjective):
     Args:
         sources: data sources it runs on; strictly-aligned ones.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
     """
 
     kind = 'pair'
     with_image = True
 
-    def __init__(self, sources: Sequence[str] = ('strict',), loss_weight: float = 1.0) -> None:
-        super().__init__(sources, loss_weight)
+    def __init__(
+        self, sources: Sequence[str] = ('strict',), loss_weight: float = 1.0, probability: float = 1.0
+    ) -> None:
+        super().__init__(sources, loss_weight, probability)

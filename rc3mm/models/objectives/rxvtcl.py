@@ -28,6 +28,7 @@ class RXVtCL(Objective):
         sources: weakly-aligned data sources it runs on.
         strict_sources: strictly-aligned sources on which the running means are taken.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
         mismatched_negatives: use z(i, t_j) of a mismatched text as one more negative of each anchor.
         local_loss: score only this process's rows against the global batch (same gradients, less memory).
         momentum: of the running means.
@@ -39,11 +40,12 @@ class RXVtCL(Objective):
         sources: Sequence[str] = ('weak',),
         strict_sources: Sequence[str] = ('strict',),
         loss_weight: float = 1.0,
+        probability: float = 1.0,
         mismatched_negatives: bool = True,
         local_loss: bool = True,
         momentum: float = 0.98,
     ) -> None:
-        super().__init__((*sources, *strict_sources), loss_weight)
+        super().__init__((*sources, *strict_sources), loss_weight, probability)
         self.strict_sources = tuple(strict_sources)
         self.regularizer = MODELS.build(regularizer)
         self.means = ProximityMeans(momentum)

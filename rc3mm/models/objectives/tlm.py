@@ -15,10 +15,13 @@ class TLM(MaskedLanguageObjective):
     Args:
         sources: data sources it runs on.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
     """
 
     kind = 'pair'
     with_image = False
 
-    def __init__(self, sources: Sequence[str] = ('parallel',), loss_weight: float = 1.0) -> None:
-        super().__init__(sources, loss_weight)
+    def __init__(
+        self, sources: Sequence[str] = ('parallel',), loss_weight: float = 1.0, probability: float = 1.0
+    ) -> None:
+        super().__init__(sources, loss_weight, probability)

@@ -1,4 +1,7 @@
-"""XVtCL: cross-lingual visio-textual contrast on strictly-aligned pairs (RC3; rc3mm's formulation, docs/objectives.md)."""
+"""XVtCL: cross-lingual visio-textual contrast on strictly-aligned pairs.
+
+RC3 (Zhou, Liang et al. 2023); rc3mm's formulation, docs/objectives.md.
+"""
 
 from collections.abc import Sequence
 
@@ -39,6 +42,7 @@ class XVtCL(Objective):
     Args:
         sources: data sources it runs on; strictly-aligned ones.
         loss_weight: factor in the total.
+        probability: share of batches on which it runs.
         mismatched_negatives: use z(i, t_j) of a mismatched text as one more negative of each anchor, so that the
             shared image alone cannot solve the task.
         local_loss: score only this process's rows against the global batch (same gradients, less memory).
@@ -48,10 +52,11 @@ class XVtCL(Objective):
         self,
         sources: Sequence[str] = ('strict',),
         loss_weight: float = 1.0,
+        probability: float = 1.0,
         mismatched_negatives: bool = True,
         local_loss: bool = True,
     ) -> None:
-        super().__init__(sources, loss_weight)
+        super().__init__(sources, loss_weight, probability)
         self.mismatched_negatives = mismatched_negatives
         self.local_loss = local_loss
 

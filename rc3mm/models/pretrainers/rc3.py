@@ -64,11 +64,11 @@ class RC3(BaseModel):
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
         if patch_encoder is None and roi_encoder is None:
             raise ValueError('RC3 needs a patch encoder, a ROI encoder, or both')
-        self.text_encoder = MODELS.build(text_encoder)
-        self.fusion = MODELS.build({'text_width': self.text_encoder.width, **fusion})
+        self.text_encoder: Any = MODELS.build(text_encoder)
+        self.fusion: Any = MODELS.build({'text_width': self.text_encoder.width, **fusion})
         width = self.fusion.width
-        self.patch_encoder = MODELS.build({'width': width, **patch_encoder}) if patch_encoder else None
-        self.roi_encoder = MODELS.build({'width': width, **roi_encoder}) if roi_encoder else None
+        self.patch_encoder: Any = MODELS.build({'width': width, **patch_encoder}) if patch_encoder else None
+        self.roi_encoder: Any = MODELS.build({'width': width, **roi_encoder}) if roi_encoder else None
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
         self.negatives_within = negatives_within
@@ -80,9 +80,8 @@ class RC3(BaseModel):
         self.tau_fused = Temperature()
         embedding_width = self.text_encoder.word_embeddings.shape[1]
         self.lm_head = MaskedLMHead(width, embedding_width, self.text_encoder.vocab_size)
-        self.objectives = nn.ModuleDict(
-            {name: MODELS.build(config) for name, config in (objectives or {}).items()}
-        )
+        built = {name: MODELS.build(config) for name, config in (objectives or {}).items()}
+        self.objectives: Any = nn.ModuleDict(built)
         check_forms(self.form_sampler.forms | {self.test_form}, patch_encoder is not None, roi_encoder is not None)
 
     @property
@@ -148,7 +147,11 @@ class RC3(BaseModel):
         """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]."""
         rows = visual[owner_M]
         return self.fusion(
-            states_MTD[:, None], mask_MT[:, None], rows.tokens_BVD, rows.visible_BV(form)[:, None], pooled=True
+            states_MTD[:, None],
+            mask_MT[:, None],
+            rows.tokens_BVD,
+            rows.visible_BV(form)[:, None],
+            pooled=True,
         )[:, 0]
 
     def match_scores(self, fused_MD: Tensor) -> Tensor:
@@ -189,14 +192,17 @@ class RC3(BaseModel):
     def _losses(self, inputs: dict[str, Any], data_samples: list[VLDataSample]) -> dict[str, Tensor]:
         forms = self.form_sampler.sample(inputs, len(inputs['text_ids']) // len(data_samples))
         context = BatchContext(self, inputs, data_samples, forms, self.negatives_within)
-        active = {name: objective for name, objective in self.objectives.items() if context.source in objective.sources}
-        if not active:
+        usable = {name: objective for name, objective in self.objectives.items() if context.source in objective.sources}
+        if not usable:
             raise ValueError(
                 f'no objective runs on source "{context.source}"; the configured ones run on '
                 f'{sorted({source for objective in self.objectives.values() for source in objective.sources})}'
             )
+        seed = int(inputs.get('step_seed', 0))
+        drawn = [name for name, objective in usable.items() if objective.runs_at(context.source, seed, name)]
         losses: dict[str, Tensor] = {}
-        for name, objective in active.items():
+        for name in drawn or usable:  # a step in which chance left nobody would be lost
+            objective = usable[name]
             for key, value in objective(context).items():
                 losses[f'loss_{name}' if key == 'loss' else f'{name}_{key}'] = (
                     value * objective.loss_weight if key == 'loss' else value

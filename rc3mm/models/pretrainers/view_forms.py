@@ -72,9 +72,7 @@ class ViewForms:
         present = {'image', 'roi_features'} & set(inputs)
         if not present:
             return []
-        allowed = [
-            choice for choice in self.probs if all(_NEEDS[form] <= present for form in _CHOICES[choice])
-        ]
+        allowed = [choice for choice in self.probs if all(_NEEDS[form] <= present for form in _CHOICES[choice])]
         if not allowed:
             raise KeyError(
                 f'this batch has {sorted(present)} only, which fits none of the configured form_probs {self.probs}'

@@ -47,10 +47,7 @@ def test_every_concept_is_drawn_in_every_style(style: str) -> None:
 @pytest.mark.parametrize('style', artefact.STYLES)
 def test_first_concepts_look_different(style: str) -> None:
     tiny = np.stack(
-        [
-            artefact.artwork(style, c).astype(float).reshape(8, 8, 8, 8, 4).mean(axis=(1, 3)).ravel()
-            for c in range(150)
-        ]
+        [artefact.artwork(style, c).astype(float).reshape(8, 8, 8, 8, 4).mean(axis=(1, 3)).ravel() for c in range(150)]
     )
     distance = np.abs(tiny[:, None] - tiny[None]).mean(-1) + 1e3 * np.eye(150)
     assert distance.min() > 5

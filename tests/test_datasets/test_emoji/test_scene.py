@@ -67,9 +67,7 @@ def test_held_out_style_is_seen_in_its_split_alone() -> None:
     style, plain = scenes('hard', split='test_style'), scenes('hard', split='test')
     assert {item.style for scene in style for item in scene.objects} == {HELD_OUT_STYLE}
     for a, b in zip(style, plain, strict=True):
-        assert [(x.concept, x.cell, x.size) for x in a.objects] == [
-            (x.concept, x.cell, x.size) for x in b.objects
-        ]
+        assert [(x.concept, x.cell, x.size) for x in a.objects] == [(x.concept, x.cell, x.size) for x in b.objects]
         assert a.background == b.background
     with pytest.raises(ValueError, match='held out'):
         SceneMaker(num_concepts=100, split='train', level='hard', styles=STYLES)
@@ -117,9 +115,7 @@ def skeleton(text: str, pairs: list[tuple[str, str]], words) -> str:
 def test_captions_name_every_object_once() -> None:
     scene = scenes('hard', 8)[7]
     for template, kind in enumerate(TEMPLATES):
-        pairs = [
-            (load_concepts()[x.concept].names['de'], WORDINGS['de'].thirds[x.cell]) for x in scene.objects
-        ]
+        pairs = [(load_concepts()[x.concept].names['de'], WORDINGS['de'].thirds[x.cell]) for x in scene.objects]
         shape = skeleton(caption(scene, template, 'de'), pairs, WORDINGS['de'])
         assert all(shape.count(f'<{i}>') == 1 for i in range(len(pairs))), kind
 

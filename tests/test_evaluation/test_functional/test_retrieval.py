@@ -29,9 +29,7 @@ def oracle_ranks(score_QC: np.ndarray, lists: list[list[int]]) -> list[int]:
 
 
 def unit(seed: int, rows: int, width: int = 16) -> torch.Tensor:
-    return torch.nn.functional.normalize(
-        torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)), dim=1
-    )
+    return torch.nn.functional.normalize(torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
 @st.composite
@@ -42,9 +40,7 @@ def problems(draw):
     rng = np.random.default_rng(seed)
     query = rng.integers(-2, 3, (queries, 3)).astype(np.float32)
     candidate = rng.integers(-2, 3, (candidates, 3)).astype(np.float32)
-    lists = [
-        rng.choice(candidates, rng.integers(1, min(3, candidates) + 1), replace=False).tolist() for _ in query
-    ]
+    lists = [rng.choice(candidates, rng.integers(1, min(3, candidates) + 1), replace=False).tolist() for _ in query]
     return query, candidate, lists
 
 

@@ -27,9 +27,7 @@ def row(direction, language, query_id, rank, reranked=None, **extra):
 
 def rows_of(language, t2i, i2t, itm_t2i=None):
     itm = itm_t2i or [None] * len(t2i)
-    texts = [
-        row('t2i', language, i, rank, again) for i, (rank, again) in enumerate(zip(t2i, itm, strict=True))
-    ]
+    texts = [row('t2i', language, i, rank, again) for i, (rank, again) in enumerate(zip(t2i, itm, strict=True))]
     return texts + [row('i2t', language, i, rank) for i, rank in enumerate(i2t)]
 
 
@@ -42,9 +40,7 @@ def evaluate(rows, metric=None, size=1):
 class TestRetrievalMetric:
     def test_by_hand(self):
         # More queries a direction than images: the size of the dataset must not cut anything off.
-        metrics = evaluate(
-            rows_of('de', t2i=[1, 3, 20, 1], i2t=[1, 7]) + rows_of('en', t2i=[1, 1], i2t=[1]), size=2
-        )
+        metrics = evaluate(rows_of('de', t2i=[1, 3, 20, 1], i2t=[1, 7]) + rows_of('en', t2i=[1, 1], i2t=[1]), size=2)
         assert metrics['retrieval/de/t2i_R@1'] == 50.0
         assert metrics['retrieval/de/t2i_R@5'] == 75.0
         assert metrics['retrieval/de/i2t_R@10'] == 100.0
@@ -54,9 +50,7 @@ class TestRetrievalMetric:
         assert not any('itm' in name for name in metrics)
 
     def test_mean_excludes_english(self):
-        metrics = evaluate(
-            rows_of('en', [1, 1], [1]) + rows_of('de', [1, 2], [1]) + rows_of('ja', [2, 2], [2])
-        )
+        metrics = evaluate(rows_of('en', [1, 1], [1]) + rows_of('de', [1, 2], [1]) + rows_of('ja', [2, 2], [2]))
         assert metrics['retrieval/mean/t2i_R@1'] == 25.0
         assert metrics['retrieval/mean/i2t_R@1'] == 50.0
         assert metrics['retrieval/mean_R@1'] == 37.5
@@ -121,9 +115,7 @@ class TestRetrievalMetric:
 
     def test_built_by_name_in_an_evaluator(self):
         assert METRICS.get('RetrievalMetric') is RetrievalMetric
-        evaluator = Evaluator(
-            [METRICS.build({'type': 'RetrievalMetric', 'prefix': 'val'}), ShortcutAccuracy()]
-        )
+        evaluator = Evaluator([METRICS.build({'type': 'RetrievalMetric', 'prefix': 'val'}), ShortcutAccuracy()])
         evaluator.metrics[0].process(None, rows_of('de', [1], [1]))
         evaluator.metrics[1].process(None, [{'language': 'de', 'item_id': 0, 'positive': 1, 'negative': 0}])
         metrics = evaluator.evaluate(1)

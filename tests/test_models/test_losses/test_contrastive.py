@@ -70,7 +70,9 @@ def test_no_relevance_gives_no_pull() -> None:
 
 
 @pytest.mark.parametrize(
-    ('proximity', 'direction'), [(0.95, 1), (0.05, -1), (0.52, 0), (0.48, 0)], ids=['above', 'below', 'in', 'in']
+    ('proximity', 'direction'),
+    [(0.95, 1), (0.05, -1), (0.52, 0), (0.48, 0)],
+    ids=['above', 'below', 'in', 'in'],
 )
 def test_band_pushes_down_above_pulls_up_below_and_leaves_alone_inside(proximity: float, direction: int) -> None:
     s = torch.tensor([proximity], requires_grad=True)

@@ -67,8 +67,10 @@ def test_weights_scale_the_loss(rc3: Any, batch: Any) -> None:
 
 def test_an_objective_runs_on_its_sources_only(rc3: Any, batch: Any) -> None:
     model = rc3()
-    names = {source: {key for key in losses(model, batch(source)) if key.startswith('loss_')} for source in
-             ('strict', 'weak', 'parallel')}
+    names = {
+        source: {key for key in losses(model, batch(source)) if key.startswith('loss_')}
+        for source in ('strict', 'weak', 'parallel')
+    }
     assert names == {
         'strict': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_vtlm', 'loss_xvtcl'},
         'weak': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_rxvtcl'},
@@ -122,5 +124,5 @@ def test_learning_a_batch_by_heart(rc3: Any, batch: Any) -> None:
 
 @pytest.mark.parametrize('arguments', [dict(sources=()), dict(sources='strict'), dict(sources=['a'], loss_weight=-1)])
 def test_bad_arguments_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match='sources|loss_weight'):
+    with pytest.raises(ValueError, match=r'sources|loss_weight'):
         Objective(**arguments)

@@ -46,7 +46,13 @@ def test_padding_changes_nothing(rc3: Any, batch: Any) -> None:
         states = model.text_encoder(batch_inputs['text_ids'], batch_inputs['text_mask'])
         owner = torch.arange(16) // 2
         fused = model.fuse_pairs(states, batch_inputs['text_mask'], visual, owner, VisualForm.BOTH)
-        outputs.append((model.embed_image(visual, VisualForm.BOTH), model.embed_text(states, batch_inputs['text_mask']), fused))
+        outputs.append(
+            (
+                model.embed_image(visual, VisualForm.BOTH),
+                model.embed_text(states, batch_inputs['text_mask']),
+                fused,
+            )
+        )
     for plain, with_padding in zip(*outputs, strict=True):
         assert torch.allclose(plain, with_padding, atol=1e-5)
 

@@ -1,6 +1,5 @@
 """Two processes with half the batch each give the losses and gradients of one process with the whole."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest

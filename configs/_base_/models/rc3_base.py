@@ -1,0 +1,55 @@
+"""RC3 in base size: XLM-R base, ViT-B/16 at 224 pixels, 36 regions of 2048 dimensions, six fusion layers.
+
+425.9 M parameters, 192.0 M of them word embeddings.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..paths import *
+
+from rc3mm.models import (
+    ITC,
+    ITM,
+    MLM,
+    RC3,
+    TLM,
+    VTLM,
+    BandRegularizer,
+    FusionEncoder,
+    PatchEncoder,
+    RoiEncoder,
+    RXVtCL,
+    TextEncoder,
+    VLDataPreprocessor,
+    XVtCL,
+)
+
+width = 768
+
+model = dict(
+    type=RC3,
+    # This ViT was trained on images normalised to [-1, 1], not by ImageNet's mean and deviation.
+    data_preprocessor=dict(type=VLDataPreprocessor, mean=[127.5] * 3, std=[127.5] * 3),
+    text_encoder=dict(type=TextEncoder, pretrained=text_weights),
+    patch_encoder=dict(type=PatchEncoder, model_name='vit_base_patch16_224', **patch_weights),
+    roi_encoder=dict(type=RoiEncoder, feature_dim=2048),
+    fusion=dict(type=FusionEncoder, width=width, depth=6, heads=12, dropout=0.1),
+    embed_dim=256,
+    form_probs=dict(roi=0.2, patch=0.3, both=0.25, split=0.25),
+    test_form='both',
+    objectives=dict(
+        itc=dict(type=ITC, sources=('strict', 'weak')),
+        itm=dict(type=ITM, width=width, sources=('strict', 'weak')),
+        xvtcl=dict(type=XVtCL, sources=('strict',)),
+        rxvtcl=dict(
+            type=RXVtCL,
+            sources=('weak',),
+            strict_sources=('strict',),
+            regularizer=dict(type=BandRegularizer, band_weight=5.0, delta=0.05),
+        ),
+        vtlm=dict(type=VTLM, sources=('strict',)),
+        mlm=dict(type=MLM, sources=('weak',)),
+        tlm=dict(type=TLM, sources=('parallel',)),
+    ),
+)

@@ -1,0 +1,279 @@
+"""Every config is parsed, built and run in a small variant; metafiles list what is there.
+
+The base config runs on files made on the spot: JPEGs, JSON lines, region features, sentence pairs, a small
+XLM-R with its tokenizer, and a small ViT.
+"""
+
+import ast
+import base64
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from mmengine.config import Config
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import XLMRobertaConfig, XLMRobertaModel
+
+import rc3mm.datasets
+from rc3mm.registry import MODELS, RUNNERS
+from rc3mm.utils import requirements
+from rc3mm.utils.requirements import check_required_files
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'configs').rglob('*.py'))
+TOP = [path for path in CONFIGS if '_base_' not in path]
+LANGUAGES = ('cs', 'de', 'en', 'fr', 'ja', 'zh')
+XLMR_BASE = dict(vocab_size=250002, hidden_size=768, num_hidden_layers=12, num_attention_heads=12) | dict(
+    intermediate_size=3072, max_position_embeddings=514, type_vocab_size=1
+)
+VIT = dict(embed_dim=24, depth=1, num_heads=2)
+SOURCES = ('strict', 'weak', 'parallel')
+
+
+# ------------------------------------------------------------------------------------- data made on the spot
+
+
+def make_jpeg(number: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(number).integers(0, 256, (40 + number, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, 'JPEG')
+    return buffer.getvalue()
+
+
+def make_roi(folder: Path, names: Sequence[str]) -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    boxes = np.tile(np.array([5, 5, 30, 30], np.float32), (36, 1))
+    for name in names:
+        features = rng.random((36, 2048), dtype=np.float32).astype(np.float16)
+        np.savez(folder / f'{name}.npz', features=features, boxes=boxes, image_h=40, image_w=60)
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('\n'.join(json.dumps(line, ensure_ascii=False) for line in lines), encoding='utf-8')
+
+
+def make_data(root: Path) -> None:
+    """The tree that the base config's docstring shows, with six to eight items of each kind."""
+    captions = [{language: f'{language} text {k} 犬' for language in LANGUAGES} for k in range(8)]
+    encoded = [base64.b64encode(make_jpeg(k)).decode() for k in range(8)]
+    write_lines(
+        root / 'cc3m/train.jsonl',
+        [{'binary': encoded[k], 'caption': captions[k], 'image_id': f'c{k}'} for k in range(8)],
+    )
+    write_lines(root / 'cc3m/heldout.jsonl', [{'binary': encoded[k], 'caption': captions[k]} for k in range(6)])
+    make_roi(root / 'cc3m/roi', [f'c{k}' for k in range(8)] + [f'heldout-{k + 1:09d}' for k in range(6)])
+    (root / 'wit/images').mkdir(parents=True)
+    for k in range(8):
+        (root / f'wit/images/{k}.jpg').write_bytes(make_jpeg(k))
+    texts = [list(map(list, caption.items())) for caption in captions]
+    lines = [
+        {'image': f'images/{k}.jpg', 'image_id': f'w{k}', 'texts': texts[k], 'relevance': 0.1 * k} for k in range(8)
+    ]
+    write_lines(root / 'wit/train.jsonl', lines)
+    make_roi(root / 'wit/roi', [f'w{k}' for k in range(8)])
+    (root / 'wikimatrix').mkdir()
+    for a in LANGUAGES:
+        for b in LANGUAGES:
+            if a < b:
+                rows = [f'1.{k}\t{a} sentence {k}\t{b} sentence {k}\n' for k in range(8)]
+                (root / f'wikimatrix/WikiMatrix.{a}-{b}.tsv').write_text(''.join(rows), encoding='utf-8')
+
+
+def make_weights(root: Path) -> None:
+    """A small XLM-R with a tokenizer, and a small ViT, as transformers and timm save them."""
+    folder = root / 'xlm-roberta-base'
+    shutil.copytree(Path(rc3mm.datasets.__file__).parent / 'emoji' / 'tokenizer', folder)
+    config = XLMRobertaConfig(
+        vocab_size=6000,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=140,
+    )
+    XLMRobertaModel(config).save_pretrained(folder)
+    vit = timm.create_model('vit_base_patch16_224', num_classes=3, **VIT)
+    save_file(vit.state_dict(), root / 'vit_base_patch16_224.safetensors')
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders with data and weights, named by the environment."""
+    root = tmp_path_factory.mktemp('world')
+    make_data(root / 'data')
+    (root / 'weights').mkdir()
+    make_weights(root / 'weights')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('RC3MM_DATA', str(root / 'data'))
+        patch.setenv('RC3MM_WEIGHTS', str(root / 'weights'))
+        yield root
+
+
+# --------------------------------------------------------------------------------------- small variants
+
+
+def shrink_model(model: dict[str, Any]) -> None:
+    """Narrow and shallow; what comes from files keeps coming from there."""
+    if 'pretrained' not in model['text_encoder']:
+        return  # the tiny model is small already
+    model['patch_encoder'].update(VIT)
+    model['fusion'].update(width=32, depth=1, heads=2)
+    model['objectives']['itm'].update(width=32)
+    model['embed_dim'] = 16
+
+
+def shrink(cfg: Config, iterations: int) -> None:
+    """A run of seconds with every source in it."""
+    shrink_model(cfg.model)
+    loader = cfg.train_dataloader
+    loader.update(num_workers=0, persistent_workers=False, pin_memory=False, prefetch_factor=None)
+    loader.sampler.update(batch_size=dict.fromkeys(SOURCES, 4), ratios=dict.fromkeys(SOURCES, 1.0))
+    evaluations = (cfg.val_dataloader, cfg.test_dataloader)
+    for evaluation in evaluations:
+        evaluation.update(num_workers=0, batch_size=3)
+    if 'required_files' in cfg:
+        evaluations[0].dataset.update(stop=3)
+        evaluations[1].dataset.update(start=3, stop=6)
+    else:
+        for dataset in (*loader.dataset.sources.values(), *(e.dataset for e in evaluations)):
+            dataset.update(num_scenes=40 if 'split' not in dataset else 6)
+        loader.dataset.sources.weak.pipeline[3].scorer.update(num_sentences=300)
+        loader.dataset.sources.weak.pipeline[3].scorer.corpus.update(num_scenes=300)
+    cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
+    cfg.test_cfg.update(rerank_topk=2)
+    cfg.default_hooks.checkpoint.update(interval=iterations)
+    cfg.default_hooks.logger.update(interval=1)
+    cfg.custom_hooks = []  # pictures take longer than the rest and have tests of their own
+    cfg.visualizer.vis_backends = cfg.vis_backends[:1]
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, '_is_on_hub', lambda reference: False)
+
+
+# ------------------------------------------------------------------------------------------- configs
+
+
+@cache
+def source_of(config: str) -> str:
+    return (ROOT / config).read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_parses_and_says_what_it_is(config: str) -> None:
+    assert ast.get_docstring(ast.parse(source_of(config))), f'{config} has no docstring'
+    cfg = Config.fromfile(ROOT / config)
+    assert '<module' not in cfg.pretty_text  # a run stores its config
+
+
+@pytest.mark.parametrize('config', TOP)
+def test_docstring_has_the_command(config: str) -> None:
+    docstring = ast.get_docstring(ast.parse(source_of(config))) or ''
+    commands = re.findall(r'tools/[\w/]+\.(?:py|sh) .*', docstring)
+    assert any(config in command for command in commands), f'{config}: no command in the docstring'
+
+
+@pytest.mark.parametrize('config', [path for path in CONFIGS if '/models/' in path])
+def test_model_configs_build(config: str, world: Path) -> None:
+    cfg = Config.fromfile(ROOT / config)
+    shrink_model(cfg.model)
+    assert MODELS.build(cfg.model).objectives
+
+
+@pytest.mark.parametrize('config', TOP)
+def test_runs(config: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Config.fromfile(ROOT / config)
+    check_required_files(cfg, 'train')
+    check_required_files(cfg, 'test')
+    shrink(cfg, iterations=7)
+    cfg.update(work_dir=str(tmp_path), launcher='none', experiment_name=f'{Path(config).stem}_{tmp_path.name}')
+    runner = RUNNERS.build(cfg)
+    seen: dict[str, set[str]] = {}
+    losses = type(runner.model)._losses
+
+    def watch(self: Any, inputs: dict[str, Any], data_samples: list[Any]) -> dict[str, torch.Tensor]:
+        found = losses(self, inputs, data_samples)
+        seen[data_samples[0].source] = {name for name in found if name.startswith('loss_')}
+        return found
+
+    monkeypatch.setattr(type(runner.model), '_losses', watch)
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    runner.train()
+    assert seen == {
+        'strict': {'loss_itc', 'loss_itm', 'loss_xvtcl', 'loss_vtlm'},
+        'weak': {'loss_itc', 'loss_rxvtcl', 'loss_mlm'} | ({'loss_itm'} if 'required_files' in cfg else set()),
+        'parallel': {'loss_tlm'},
+    }
+    after = runner.model.state_dict()
+    for part in ('text_encoder', 'patch_encoder', 'roi_encoder', 'fusion', 'lm_head'):
+        assert any(not torch.equal(before[name], after[name]) for name in after if name.startswith(part)), part
+    assert (tmp_path / 'iter_7.pth').is_file()
+    assert 0 <= runner.test()['retrieval/mean_R@1'] <= 100
+
+
+def test_base_config_tells_all_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_hub: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv('RC3MM_DATA', str(tmp_path / 'data'))
+    monkeypatch.setenv('RC3MM_WEIGHTS', str(tmp_path / 'weights'))
+    cfg = Config.fromfile(ROOT / 'configs/rc3/pretrain_base.py')
+    with pytest.raises(SystemExit) as stop:
+        check_required_files(cfg)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count(str(tmp_path)) >= 22 and '(22 missing)' in message
+    with pytest.raises(SystemExit):
+        check_required_files(cfg, 'test')
+    assert '(4 missing)' in capsys.readouterr().err
+    used = set(re.findall(rf'"{tmp_path}/((?:data/)[^"]+)"', json.dumps(cfg.to_dict(), default=str)))
+    folders = {'data/cc3m', 'data/wit'}  # what relative paths of images start from
+    assert len(used) == 22 and all(f'{tmp_path}/{path}' in message for path in used - folders)
+
+
+# ------------------------------------------------------------------------------------------- metafiles
+
+
+def read_models() -> dict[str, dict[str, Any]]:
+    """Config -> entry of the metafiles that model-index.yml imports."""
+    found = {}
+    for name in yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))['Import']:
+        metafile = yaml.safe_load((ROOT / name).read_text(encoding='utf-8'))
+        collections = {collection['Name'] for collection in metafile['Collections']}
+        for model in metafile['Models']:
+            assert model['In Collection'] in collections
+            assert model['Config'] not in found
+            found[model['Config']] = model
+    return found
+
+
+def test_metafiles_list_every_config() -> None:
+    models = read_models()
+    assert sorted(models) == TOP
+    assert len({model['Name'] for model in models.values()}) == len(models)
+
+
+@pytest.mark.parametrize('config', TOP)
+def test_number_of_parameters(config: str) -> None:
+    """In full size, on the meta device: no memory is taken and nothing is loaded."""
+    model = Config.fromfile(ROOT / config).model
+    if model.text_encoder.get('pretrained'):
+        model.text_encoder = dict(type=model.text_encoder.type, config=XLMR_BASE)
+        model.patch_encoder.update(pretrained=False, checkpoint=None)
+    with torch.device('meta'):
+        built = MODELS.build(model)
+    count = sum(parameter.numel() for parameter in built.parameters())
+    assert count == read_models()[config]['Metadata']['Parameters'], f'{config} has {count:,} parameters'

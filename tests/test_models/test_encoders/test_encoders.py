@@ -1,0 +1,148 @@
+"""Encoders: any by name, folder or configuration; clear errors; shapes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel
+
+from rc3mm.models.encoders import FusionEncoder, PatchEncoder, RoiEncoder, TextEncoder
+from rc3mm.models.layers import box_geometry, masked_mean
+
+TINY: dict[str, Any] = dict(
+    vocab_size=50,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=40,
+)
+
+
+@pytest.mark.parametrize('model_type', ['xlm-roberta', 'bert', 'electra', 'roberta'])
+def test_any_transformers_encoder_by_configuration(model_type: str) -> None:
+    encoder = TextEncoder(config=dict(model_type=model_type, **TINY))
+    ids = torch.randint(4, 50, (3, 7))
+    assert encoder(ids, torch.ones(3, 7, dtype=torch.bool)).shape == (3, 7, 16)
+    assert encoder.width == 16 and encoder.vocab_size == 50
+
+
+def test_weights_come_from_a_local_folder(tmp_path: Path) -> None:
+    saved = AutoModel.from_config(AutoConfig.for_model('xlm-roberta', **TINY), add_pooling_layer=False)
+    saved.save_pretrained(tmp_path / 'weights')
+    loaded = TextEncoder(pretrained=str(tmp_path / 'weights'))
+    assert torch.equal(loaded.word_embeddings, saved.get_input_embeddings().weight)
+
+
+def test_missing_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    with pytest.raises(FileNotFoundError, match='hf download') as error:
+        TextEncoder(pretrained=str(tmp_path / 'nowhere'))
+    assert str(tmp_path / 'nowhere') in str(error.value)
+    with pytest.raises(ValueError, match='pretrained'):
+        TextEncoder()
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        ('vit_tiny_patch16_224', dict(img_size=32)),
+        ('deit_tiny_distilled_patch16_224', dict(img_size=32)),
+        ('vit_tiny_patch16_224', dict(img_size=48, patch_size=8, embed_dim=32, depth=1, num_heads=2)),
+        ('eva02_tiny_patch14_224', dict(img_size=28)),
+    ],
+)
+def test_any_timm_vit_by_name(name: str, options: dict[str, Any]) -> None:
+    encoder = PatchEncoder(name, width=24, **options)
+    size = options['img_size']
+    patch = encoder.model.patch_embed.patch_size[0]
+    tokens = encoder(torch.randn(2, 3, size, size))
+    assert tokens.shape == (2, encoder.model.num_prefix_tokens + (size // patch) ** 2, 24)
+
+
+def test_a_model_without_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match='Vision Transformer'):
+        PatchEncoder('resnet18', width=8)
+
+
+def test_local_patch_weights(tmp_path: Path) -> None:
+    options: dict[str, Any] = dict(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+    first = PatchEncoder('vit_tiny_patch16_224', width=8, **options)
+    torch.save(first.model.state_dict(), tmp_path / 'vit.pth')
+    second = PatchEncoder('vit_tiny_patch16_224', width=8, checkpoint=str(tmp_path / 'vit.pth'), **options)
+    assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize('part', ['text', 'patch', 'fusion'])
+def test_gradient_checkpointing_changes_no_gradient(part: str) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        module: Any
+        if part == 'text':
+            module = TextEncoder(
+                config=dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **TINY),
+                gradient_checkpointing=checkpointing,
+            )
+            args: tuple = (torch.arange(4, 14).view(2, 5), torch.ones(2, 5, dtype=torch.bool))
+        elif part == 'patch':
+            module = PatchEncoder(
+                'vit_tiny_patch16_224',
+                8,
+                gradient_checkpointing=checkpointing,
+                img_size=16,
+                patch_size=8,
+                embed_dim=16,
+                depth=2,
+                num_heads=2,
+            )
+            args = (torch.linspace(-1, 1, 2 * 3 * 256).view(2, 3, 16, 16),)
+        else:
+            module = FusionEncoder(16, 2, 2, gradient_checkpointing=checkpointing)
+            x = torch.linspace(-1, 1, 2 * 2 * 3 * 16).view(2, 2, 3, 16)
+            args = (x, torch.ones(2, 2, 3, dtype=torch.bool), x[:, 0], torch.ones(2, 2, 3, dtype=torch.bool))
+        module.train()
+        module(*args).square().mean().backward()
+        gradients.append([p.grad for p in module.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(*gradients, strict=True) if a is not None)
+
+
+def test_roi_encoder_checks_the_features_width() -> None:
+    encoder = RoiEncoder(feature_dim=12, width=8)
+    boxes = torch.tensor([0.0, 0.0, 0.5, 1.0]).expand(2, 3, 4)
+    assert encoder(torch.randn(2, 3, 12), boxes).shape == (2, 3, 8)
+    assert encoder(torch.randn(2, 3, 12).half(), boxes).dtype == torch.float32
+    with pytest.raises(ValueError, match='feature_dim'):
+        encoder(torch.randn(2, 3, 10), boxes)
+
+
+def test_order_of_regions_changes_no_text(tmp_path: Path) -> None:
+    """Regions are a set: the fused state of a text does not depend on their order."""
+    torch.manual_seed(0)
+    fusion = FusionEncoder(16, 2, 2)
+    text, regions = torch.randn(1, 1, 4, 16), torch.randn(1, 5, 16)
+    text_mask, seen = torch.ones(1, 1, 4, dtype=torch.bool), torch.ones(1, 1, 5, dtype=torch.bool)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    assert torch.allclose(
+        fusion(text, text_mask, regions, seen), fusion(text, text_mask, regions[:, order], seen), atol=1e-6
+    )
+
+
+def test_projection_where_text_and_fusion_differ_in_width() -> None:
+    fusion = FusionEncoder(16, 1, 2, text_width=24)
+    mask = torch.ones(2, 1, 3, dtype=torch.bool)
+    assert fusion(torch.randn(2, 1, 3, 24), mask, torch.randn(2, 3, 16), mask).shape == (2, 1, 3, 16)
+    with pytest.raises(ValueError, match='multiple of heads'):
+        FusionEncoder(16, 1, 3)
+
+
+def test_box_geometry_is_corners_size_and_area() -> None:
+    box = torch.tensor([0.1, 0.2, 0.5, 0.8])
+    assert torch.allclose(box_geometry(box), torch.tensor([0.1, 0.2, 0.5, 0.8, 0.4, 0.6, 0.24]))
+
+
+def test_masked_mean_ignores_padding() -> None:
+    x = torch.tensor([[[1.0], [3.0], [100.0]], [[5.0], [7.0], [9.0]]])
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert torch.equal(masked_mean(x, mask), torch.tensor([[2.0], [0.0]]))

@@ -1,0 +1,32 @@
+"""From cosines to relevance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rc3mm.relevance import Calibration
+
+
+def test_medians_are_nought_and_one() -> None:
+    random, translated = np.array([-0.2, 0.1, 5.0]), np.array([-9.0, 0.6, 0.7])
+    calibration = Calibration.fit(random, translated)
+    assert (calibration.unrelated, calibration.translated) == (0.1, 0.6)
+    relevance = calibration(np.array([[-1.0, 0.1, 0.35], [0.6, 0.61, 1.0]]))
+    assert relevance.dtype == np.float32
+    np.testing.assert_allclose(relevance, [[0, 0, 0.5], [1, 1, 1]], atol=1e-6)
+
+
+@given(st.floats(-1, 0.4), st.floats(0.5, 1), st.lists(st.floats(-1, 1), min_size=2, max_size=9))
+def test_order_is_kept_within_bounds(unrelated: float, translated: float, cosines: list[float]) -> None:
+    relevance = Calibration(unrelated, translated)(np.sort(np.array(cosines)))
+    assert relevance.min() >= 0 and relevance.max() <= 1
+    assert (np.diff(relevance) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ('unrelated', 'translated'), [(0.5, 0.5), (0.6, 0.5), (float('nan'), 0.5), (0.1, float('nan'))]
+)
+def test_a_scorer_that_cannot_tell_is_refused(unrelated: float, translated: float) -> None:
+    with pytest.raises(ValueError, match='cannot tell them apart on the calibration corpus'):
+        Calibration(unrelated, translated)
