@@ -8,6 +8,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -22,6 +23,7 @@ __all__ = [
     'DATA_SAMPLERS',
     'FUNCTIONS',
     'HOOKS',
+    'LOG_PROCESSORS',
     'LOOPS',
     'METRICS',
     'MODELS',
@@ -41,6 +43,7 @@ METRICS = Registry('metric', parent=MMENGINE_METRICS, locations=['rc3mm.evaluati
 RELEVANCE_SCORERS = Registry('relevance scorer', locations=['rc3mm.relevance'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['rc3mm.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['rc3mm.engine'])
+LOG_PROCESSORS = Registry('log processor', parent=MMENGINE_LOG_PROCESSORS, locations=['rc3mm.engine'])
 RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, locations=['rc3mm.engine'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, locations=['rc3mm.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

@@ -61,9 +61,12 @@ class WarmLauncher:
             'log': str(log),
         }
         assert self.process.stdin and self.process.stdout
+        assert self.process.poll() is None, (self.folder / 'launcher.log').read_text(encoding='utf-8')
         self.process.stdin.write(json.dumps(request) + '\n')
         self.process.stdin.flush()
-        pid = json.loads(self.process.stdout.readline())['pid']
+        answer = self.process.stdout.readline()
+        assert answer, (self.folder / 'launcher.log').read_text(encoding='utf-8')
+        pid = json.loads(answer)['pid']
         if meanwhile:
             meanwhile(pid)
         code = json.loads(self.process.stdout.readline())['code']

@@ -1,7 +1,7 @@
-"""Runs scripts in forks of a process that has imported everything already: a start costs milliseconds, not seconds.
+"""Runs scripts in forks of a process that has imported everything: a start costs milliseconds, not seconds.
 
-Every run is a process of its own, which can be killed like any other. Requests and answers are lines of JSON. Configs
-are printed without yapf, which takes longer than the training in these tests; nothing else is different.
+Every run is a process of its own, which can be killed like any other. Requests and answers are lines of JSON.
+Configs are printed without yapf, which takes longer than the training in these tests; the rest is as always.
 """
 
 import atexit

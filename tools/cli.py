@@ -24,9 +24,10 @@ __all__ = [
     'run_main',
 ]
 
-# Top-level entries that do something; the others (`max_iters`, `world`) are used up when the config file is read.
+# Top-level entries that do something; others (`max_iters`, `world`) are used up when the config file is read.
 _LIVE = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')} | {
     'runner_type',
+    'required_files',
     'test_after_train',
     'model_wrapper_cfg',
     'compile',
@@ -74,7 +75,7 @@ def exit_with(message: str) -> NoReturn:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config file with `--cfg-options` and the launcher applied; `work_dir` falls back to work_dirs/<stem>.
+    """The config with `--cfg-options` and the launcher applied; `work_dir` falls back to work_dirs/<stem>.
 
     Raises:
         CommandLineError: no such file, an override that does not fit, or a launcher that was not named.
@@ -119,7 +120,7 @@ def apply_options(cfg: Config, options: Sequence[str]) -> None:
         options: `a.b=value`, with numbers for items of lists; with a leading `+` the key may be new.
 
     Raises:
-        CommandLineError: an unknown key, a key without effect, or a value of another type than the present one.
+        CommandLineError: an unknown key, a key without effect, or a value of another type than before.
     """
     for option in options:
         key, equals, text = option.partition('=')

@@ -10,26 +10,27 @@ from cli import CommandLineError, add_common_arguments, check_checkpoint, load_c
 from mmengine.config import Config
 
 from rc3mm.registry import LOOPS, RUNNERS
+from rc3mm.utils.requirements import check_required_files
 
 _EXAMPLES = """\
 examples:
   python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth
-  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth --form roi --no-rerank
+  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth --form roi
   python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth \\
       --out results/tiny.json --out-item results/tiny.jsonl --show-dir results
   python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth \\
       --cfg-options test_dataloader.dataset.split=val test_dataloader.dataset.num_scenes=200
   tools/dist_test.sh configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth 8   # eight processes
 
-a table is printed; results.json, results.md, gallery.png and a log go to the work dir, by default the folder `test`
-inside the training's, so that a test never overwrites what the training has written; a test overwrites the one before
+a table is printed; results.json, results.md, gallery.png and a log go to the work dir, by default the folder
+`test` inside the training's: a test never overwrites what the training has written, only the test before it
 """
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description='Test a checkpoint with a config. The checkpoint is read without executing anything in it.',
+        description='Test a checkpoint with a config. Nothing in the checkpoint is executed.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EXAMPLES,
     )
@@ -51,6 +52,7 @@ def main() -> None:
     args = parse_args()
     cfg = test_config(args)
     check_checkpoint(args.checkpoint)
+    check_required_files(cfg, 'test')
     runner = RUNNERS.build(cfg)
     runner.test()
     if args.out and runner.rank == 0:

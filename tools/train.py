@@ -7,18 +7,19 @@ from mmengine.config import Config
 
 from rc3mm.registry import RUNNERS
 from rc3mm.utils.checkpoint import find_latest_checkpoint
+from rc3mm.utils.requirements import check_required_files
 
 _EXAMPLES = """\
 examples:
   python tools/train.py configs/rc3/pretrain_tiny.py
-  python tools/train.py configs/rc3/pretrain_tiny.py --resume     # go on after an interruption, nothing is lost
+  python tools/train.py configs/rc3/pretrain_tiny.py --resume     # go on after an interruption
   python tools/train.py configs/rc3/pretrain_tiny.py --cfg-options \\
       train_cfg.max_iters=100 param_scheduler.1.end=100 optim_wrapper.optimizer.lr=5e-4
   python tools/train.py configs/rc3/pretrain_tiny.py --cfg-options +default_hooks.checkpoint.max_keep_ckpts=5
   tools/dist_train.sh configs/rc3/pretrain_tiny.py 8 --amp         # eight processes, one a GPU
 
-the work dir holds the config, a log and scalars a start (<time>/), TensorBoard events, checkpoints (iter_<n>.pth),
-losses.png and, if the config tests after training, results.json, results.md and gallery.png
+the work dir holds the config, log, scalars and TensorBoard events of each start (<time>/), checkpoints
+(iter_<n>.pth), losses.png and, if the config tests after training, results.json, results.md and gallery.png
 """
 
 
@@ -42,7 +43,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='continue from this checkpoint; alone, from the newest of the work dir, or from the start if it has none',
+        help='continue from this checkpoint; alone: from the newest of the work dir, if it has any',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     add_common_arguments(parser)
@@ -52,6 +53,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train, then test if the config says so."""
     cfg = training_config(parse_args())
+    check_required_files(cfg)
     runner = RUNNERS.build(cfg)
     runner.train()
     if cfg.get('test_after_train', False):
@@ -71,7 +73,7 @@ def training_config(args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume == 'auto':
-        # A run that has not got as far as a checkpoint begins anew, from `load_from` where the config names one.
+        # A run without a checkpoint yet begins anew, from `load_from` where the config names one.
         cfg.resume = cfg.get('load_from') is None or find_latest_checkpoint(cfg.work_dir) is not None
         cfg.load_from = None if cfg.resume else cfg.load_from
     elif args.resume:
@@ -81,7 +83,7 @@ def training_config(args: argparse.Namespace) -> Config:
 
 
 def use_bfloat16(cfg: Config) -> None:
-    """Turn the plain optimiser wrapper into the bfloat16 one and keep its options; others are left as they are."""
+    """Turn the plain optimiser wrapper into the bfloat16 one, with its options; others stay as they are."""
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     name = kind if isinstance(kind, str) else kind.__name__
     if name == 'OptimWrapper':

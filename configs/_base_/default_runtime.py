@@ -1,10 +1,9 @@
 """What every run shares: hooks, logging, visualisation, the runner."""
 
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
-from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from rc3mm.engine import RC3CheckpointHook, RC3Runner, ReportHook
+from rc3mm.engine import RC3CheckpointHook, RC3LogProcessor, RC3Runner, ReportHook
 
 default_scope = 'rc3mm'
 runner_type = RC3Runner
@@ -18,14 +17,14 @@ env_cfg = dict(
 default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
     timer=dict(type=IterTimerHook),
-    logger=dict(type=LoggerHook, interval=50),
+    logger=dict(type=LoggerHook, interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=RC3CheckpointHook, by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type=DistSamplerSeedHook),
 )
 custom_hooks = [dict(type=ReportHook)]
 
-log_processor = dict(type=LogProcessor, by_epoch=False, window_size=50)
+log_processor = dict(type=RC3LogProcessor, by_epoch=False, window_size=50)
 # For Weights & Biases or MLflow add dict(type=WandbVisBackend) or dict(type=MLflowVisBackend) of
 # mmengine.visualization (packages: requirements/optional.txt).
 vis_backends = [dict(type=LocalVisBackend), dict(type=TensorboardVisBackend)]

@@ -1,4 +1,7 @@
-"""RC3 on EmojiScenes: the quickstart."""
+"""RC3 on EmojiScenes: the quickstart.
+
+Command: python tools/train.py configs/rc3/pretrain_tiny.py
+"""
 
 from mmengine.config import read_base
 

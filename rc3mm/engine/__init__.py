@@ -1,6 +1,7 @@
 """Runner, loops, hooks and optimiser wrappers; importing this fills their registries."""
 
 from rc3mm.engine.hooks import RC3CheckpointHook, ReportHook
+from rc3mm.engine.log_processor import RC3LogProcessor
 from rc3mm.engine.optim import BFloat16OptimWrapper
 from rc3mm.engine.param_groups import GroupedOptimWrapperConstructor
 from rc3mm.engine.retrieval_loop import RetrievalLoop
@@ -11,6 +12,7 @@ __all__ = [
     'BFloat16OptimWrapper',
     'GroupedOptimWrapperConstructor',
     'RC3CheckpointHook',
+    'RC3LogProcessor',
     'RC3Runner',
     'RC3TrainLoop',
     'ReportHook',

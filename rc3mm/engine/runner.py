@@ -1,5 +1,6 @@
 """MMEngine's Runner with gloo on CPUs, checkpoints that are safe to read and exact to resume from."""
 
+import json
 import os
 import time
 from functools import cached_property
@@ -159,6 +160,9 @@ class RC3Runner(Runner):
                     '`load_from` instead'
                 )
             self.resumed_rng = checkpoint['rng']
+            if checkpoint['meta'].get('dataset_text') == self._dataset_text():
+                # MMEngine warns unless this is equal; arbitrary objects have no place in a checkpoint of ours
+                checkpoint['meta']['dataset_meta'] = getattr(self.train_dataloader.dataset, 'metainfo', None)
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -167,6 +171,10 @@ class RC3Runner(Runner):
         (self.logger.info if report.clean else self.logger.warning)(f'{filename}: {report}')
         self._has_loaded = True
         return checkpoint
+
+    def _dataset_text(self) -> str:
+        """What the training data say of themselves, to tell on resuming whether they are still the same."""
+        return json.dumps(getattr(self.train_dataloader.dataset, 'metainfo', None), default=str, sort_keys=True)
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Continue exactly where a checkpoint was written.
@@ -215,6 +223,7 @@ class RC3Runner(Runner):
             'cfg': self.config_text,
             'seed': self.seed,
             'experiment_name': self.experiment_name,
+            'dataset_text': self._dataset_text(),
             'time': time.strftime('%Y%m%d_%H%M%S'),
             'versions': {'rc3mm': __version__, 'mmengine': mmengine.__version__, 'torch': torch.__version__},
         }

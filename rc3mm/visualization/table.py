@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from rc3mm.evaluation.functional.languages import sort_languages
@@ -41,9 +42,17 @@ def metrics_table(metrics: Mapping[str, float], *, setting: str, split: str, num
         ValueError: If no retrieval metric is found.
     """
     grid = _grid(metrics)
-    table = Table(title=_title(setting, split, num_items), title_justify='left', title_style='bold')
+    # tight enough for a terminal of 80 columns
+    table = Table(
+        title=_title(setting, split, num_items),
+        title_justify='left',
+        title_style='bold',
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for place, name in enumerate(grid.header):
-        table.add_column(name.replace(' ', '\n', 1), justify='right' if place else 'left')
+        table.add_column(name.replace(' ', '\n'), justify='right' if place else 'left', no_wrap=True)
     for place, cells in enumerate(grid.rows):
         is_mean = cells[0] == MEAN_LABEL
         before_mean = place + 1 < len(grid.rows) and grid.rows[place + 1][0] == MEAN_LABEL
@@ -79,7 +88,7 @@ def _grid(metrics: Mapping[str, float]) -> _Grid:
     rows = []
     for language in order:
         table = by_language[language]
-        cells = [f'{table[name]:.2f}' if name in table else ABSENT for name in columns]
+        cells = [f'{table[name]:.1f}' if name in table else ABSENT for name in columns]
         cells += [f'{int(table[name]):,}' if name in table else ABSENT for name in counts]
         rows.append([MEAN_LABEL if language == MEAN else language, *cells])
     return _Grid(header, rows)

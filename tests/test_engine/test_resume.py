@@ -1,6 +1,6 @@
-"""A training that is killed at any moment and resumed ends with the very bits of one that was never interrupted.
+"""A training killed at any moment and resumed ends with the very bits of one that was never interrupted.
 
-Every interruption here is SIGKILL, sent to a real `tools/train.py` by itself at a chosen moment or by the test.
+Every interruption is SIGKILL, sent to a real `tools/train.py` by itself at a chosen moment or by the test.
 Dropout is on, so the random generators matter; evaluation takes place in between.
 """
 
@@ -144,6 +144,7 @@ class Training:
         )
         expected = -signal.SIGKILL if kill or meanwhile else 0
         assert done.code == expected, done.output[-3000:]
+        assert 'metainfo from the resumed checkpoint is different' not in done.output
         return [json.loads(line)[1:] for line in self.notes.read_text().splitlines()]
 
     def assert_same_end(self, other: 'Training') -> None:

@@ -215,7 +215,7 @@ def test_options_of_the_test(config_of: Callable[..., Config]) -> None:
     assert (cfg.resume, cfg.load_from) == (False, 'x.pth')
     cfg = config_of('test', TINY, 'x.pth', '--out-item', 'i', '--cfg-options', 'custom_hooks=None')
     assert cfg.custom_hooks == [dict(type='ReportHook', out_item='i')]
-    with pytest.raises(ValueError, match='--form.*TestLoop'):
+    with pytest.raises(ValueError, match=r'--form.*TestLoop'):
         config_of('test', TINY, 'x.pth', '--form', 'roi', '--cfg-options', 'test_cfg.type=TestLoop')
 
 

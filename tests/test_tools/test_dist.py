@@ -1,4 +1,4 @@
-"""Two processes with half of the batch each do what one process does with the whole; torchrun and gloo are real."""
+"""Two processes with half of the batch each do what one does with the whole; torchrun and gloo are real."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def launch(script: str, *arguments: object) -> str:
 
 
 def seed_with_every_source() -> int:
-    """A sampler's seed with which the few iterations draw strict, weak and parallel batches, strict before weak."""
+    """A sampler's seed with which the few iterations draw every source, and strict before weak."""
     dataset = SimpleNamespace(names=['strict', 'weak', 'parallel'], sizes=[100, 100, 100])
     for seed in range(1000):
         drawn = MixedSourceSampler(dataset, BATCH, seed=seed).sources(0)[:ITERATIONS].tolist()

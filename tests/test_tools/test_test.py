@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,26 @@ def test_another_form_with_all_outputs(warm: Any, trained: Any, tmp_path: Path, 
     assert results['metrics']['retrieval/de/t2i_R@1'] == pytest.approx(100 * sum(hits) / 8)
     assert (pictures / 'gallery.png').read_bytes().startswith(b'\x89PNG')
     assert not (tmp_path / 'work' / 'gallery.png').exists()
+
+
+def test_averaged_weights_are_what_is_tested_at_the_end_of_training_too(
+    warm: Any, configs: Path, shrunk: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    config = configs / 'with_average.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from .rc3.pretrain_tiny import *\n'
+        'from mmengine.hooks import EMAHook\n'
+        'custom_hooks.append(dict(type=EMAHook, momentum=0.3))\n'
+        'optim_wrapper.optimizer.lr = 0.01\n'
+    )
+    options = ['--cfg-options', *shrunk(4), '+custom_hooks.0.gallery_rows=0']
+    done = warm('train.py', config, '--work-dir', tmp_path / 'run', '--no-validate', *options)
+    assert done.code == 0, done.output[-3000:]
+    done = warm('test.py', config, tmp_path / 'run/iter_4.pth', '--work-dir', tmp_path / 'test', *options)
+    assert done.code == 0, done.output[-3000:]
+    assert results_of(tmp_path / 'test')['metrics'] == results_of(tmp_path / 'run')['metrics']
 
 
 class Malice:

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 def test_the_table_shows_every_language_and_the_mean_without_english(trained: Any) -> None:
     table = trained.output[trained.output.index('zero-shot, split test, 8 images') :]
     for language in LANGUAGES:
-        (row,) = re.findall(rf'^│ {language}\s.*$', table, flags=re.MULTILINE)
+        (row,) = re.findall(rf'^\W*{language}\s.*\d.*$', table, flags=re.MULTILINE)
         assert '…' not in row and len(re.findall(r'\d+\.\d+', row)) >= 8, row
-    (mean,) = re.findall(r'^│ mean w/o en .*$', table, flags=re.MULTILINE)
+    (mean,) = re.findall(r'^\W*mean w/o en.*\d.*$', table, flags=re.MULTILINE)
     assert '…' not in mean
     assert 'shortcut accuracy' in table
 
@@ -51,7 +51,7 @@ def test_the_work_dir(trained: Any) -> None:
     for picture in ('losses.png', 'gallery.png'):
         assert (work_dir / picture).read_bytes().startswith(b'\x89PNG')
     table = (work_dir / 'results.md').read_text(encoding='utf-8')
-    assert all(f'|{language}|' in table for language in (*LANGUAGES, 'mean w/o en'))
+    assert all(f'|{name}|' in table for name in (*LANGUAGES, '**mean w/o en**'))
     (log_dir,) = (path.parent for path in work_dir.glob('*/vis_data'))
     assert list(log_dir.glob('*.log'))
     assert list(log_dir.rglob('events.out.tfevents.*'))

@@ -44,10 +44,10 @@ def test_markdown_by_hand():
         '',
         '|language|t2i R@1|t2i R@5|t2i R@10|i2t R@1|i2t R@5|i2t R@10|queries t2i|queries i2t|',
         '|-|-:|-:|-:|-:|-:|-:|-:|-:|',
-        '|en|25.00|100.00|100.00|25.00|100.00|100.00|4|4|',
-        '|de|25.00|100.00|100.00|25.00|100.00|100.00|4|4|',
-        '|zh|25.00|100.00|100.00|25.00|100.00|100.00|4|4|',
-        '|**mean w/o en**|**25.00**|**100.00**|**100.00**|**25.00**|**100.00**|**100.00**|**-**|**-**|',
+        '|en|25.0|100.0|100.0|25.0|100.0|100.0|4|4|',
+        '|de|25.0|100.0|100.0|25.0|100.0|100.0|4|4|',
+        '|zh|25.0|100.0|100.0|25.0|100.0|100.0|4|4|',
+        '|**mean w/o en**|**25.0**|**100.0**|**100.0**|**25.0**|**100.0**|**100.0**|**-**|**-**|',
     ]
 
 
@@ -74,6 +74,6 @@ def test_english_alone_has_no_mean_row():
 def test_names_without_prefix_and_other_metrics():
     metrics = {'de/t2i_R@1': 12.345, 'shortcut/de/accuracy': 50.0, 'loss': 1.0, 'fr/i2t_R@1': 1.0}
     lines = metrics_markdown(metrics, **LABELS).splitlines()[2:]
-    assert lines == ['|language|t2i R@1|i2t R@1|', '|-|-:|-:|', '|de|12.35|-|', '|fr|-|1.00|']
+    assert lines == ['|language|t2i R@1|i2t R@1|', '|-|-:|-:|', '|de|12.3|-|', '|fr|-|1.0|']
     with pytest.raises(ValueError, match='no retrieval metric'):
         metrics_table({'loss': 1.0}, **LABELS)

@@ -122,7 +122,10 @@ def runner_form(runner: Runner) -> str:
 
 
 def read_history(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
-    """Logged scalars of all runs in a work directory, resumed ones joined (the later run wins), by name."""
+    """Logged scalars of all runs in a work directory, resumed ones joined (the later run wins), by name.
+
+    Of an evaluation the headlines; single languages (`retrieval/de/...`) are left to the result files.
+    """
     points: dict[str, dict[int, float]] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in file.read_text(encoding='utf-8').splitlines():
@@ -132,7 +135,7 @@ def read_history(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
                 continue  # a line cut short by a kill
             step = record.pop('step', record.pop('iter', None))
             for name, value in record.items():
-                if isinstance(value, int | float) and step is not None:
+                if isinstance(value, int | float) and step is not None and name.count('/') < 2:
                     points.setdefault(name, {})[int(step)] = float(value)
     return {name: sorted(by_step.items()) for name, by_step in points.items()}
 
