@@ -16,25 +16,25 @@ from torch.optim import AdamW
 from rc3mm.engine import GroupedOptimWrapperConstructor, RC3TrainLoop, RetrievalLoop
 from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy
 
-max_iters = 600
+max_iters = 1700
 
-train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=200)
+train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=425)
 val_cfg = dict(type=RetrievalLoop)
-test_cfg = dict(type=RetrievalLoop, rerank_topk=16, rerank_by='itm+itc', shortcut=True)
+test_cfg = dict(type=RetrievalLoop, rerank_topk=16, rerank_by='itm+itc', itm_weight=0.25, shortcut=True)
 val_evaluator = [dict(type=RetrievalMetric)]
 test_evaluator = [dict(type=RetrievalMetric), dict(type=ShortcutAccuracy)]
 test_after_train = True
 
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=7e-4, betas=(0.9, 0.98), weight_decay=0.01),
     clip_grad=dict(max_norm=1.0),
     constructor=GroupedOptimWrapperConstructor,
 )
 param_scheduler = [
-    dict(type=LinearLR, start_factor=0.01, by_epoch=False, begin=0, end=60),
-    dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=60, end=max_iters),
+    dict(type=LinearLR, start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=100, end=max_iters),
 ]
-default_hooks.update(checkpoint=dict(interval=200))
-default_hooks['logger'].update(interval=20)
-log_processor.update(window_size=20)
+default_hooks.update(checkpoint=dict(interval=500))
+default_hooks['logger'].update(interval=50)
+log_processor.update(window_size=50)

@@ -92,8 +92,9 @@ class RetrievalLoop(BaseLoop):
         evaluator: `RetrievalMetric` and, with `shortcut`, `ShortcutAccuracy`.
         form: visual form, or None for the model's own `test_form`.
         rerank_topk: how many candidates a query the ITM head re-ranks; 0 for none.
-        rerank_by: `itm`, the ITM head's log odds alone (ALBEF, CCLM), or `itm+itc`, those plus the towers'
-            similarity / tau, both being log odds (BLIP adds its similarity likewise).
+        rerank_by: `itm`, the ITM head's log odds alone (ALBEF, CCLM), or `itm+itc`, `itm_weight` times those plus the
+            towers' similarity / tau, both being log odds (BLIP adds its similarity likewise).
+        itm_weight: weight of the ITM head in `itm+itc`; choose it on validation data.
         shortcut: also measure how well z(i, t_i) is told from z(i, t_j), see `ShortcutAccuracy`.
         setting: the name under which tables report the numbers.
         pair_chunk: (image, text) pairs fused at a time.
@@ -109,6 +110,7 @@ class RetrievalLoop(BaseLoop):
         form: str | None = None,
         rerank_topk: int = 0,
         rerank_by: str = 'itm',
+        itm_weight: float = 1.0,
         shortcut: bool = False,
         setting: str = 'zero-shot',
         pair_chunk: int = 512,
@@ -123,6 +125,7 @@ class RetrievalLoop(BaseLoop):
             raise ValueError(f"rerank_by must be 'itm' or 'itm+itc', got {rerank_by!r}")
         self.rerank_topk = rerank_topk
         self.rerank_by = rerank_by
+        self.itm_weight = itm_weight
         self.shortcut = shortcut
         self.setting = setting
         self.pair_chunk = pair_chunk
@@ -224,8 +227,8 @@ class RetrievalLoop(BaseLoop):
             t2i_score, i2t_score = self._match(index, local, pairs, form)
             if self.rerank_by == 'itm+itc':
                 tau = self.model.tau_towers()
-                t2i_score = t2i_score + t2i.score_Qk[:, : self.rerank_topk] / tau
-                i2t_score = i2t_score + i2t.score_Qk[:, : self.rerank_topk] / tau
+                t2i_score = self.itm_weight * t2i_score + t2i.score_Qk[:, : self.rerank_topk] / tau
+                i2t_score = self.itm_weight * i2t_score + i2t.score_Qk[:, : self.rerank_topk] / tau
             t2i = t2i.reordered(t2i_score, right_images)
             i2t = i2t.reordered(i2t_score, right_texts)
         rank, world_size = rank_and_world_size()

@@ -77,3 +77,18 @@ def test_names_without_prefix_and_other_metrics():
     assert lines == ['|language|t2i R@1|i2t R@1|', '|-|-:|-:|', '|de|12.3|-|', '|fr|-|1.0|']
     with pytest.raises(ValueError, match='no retrieval metric'):
         metrics_table({'loss': 1.0}, **LABELS)
+
+
+def test_the_whole_table_fits_a_terminal_of_80_columns() -> None:
+    """Nothing is cut, even with every column and full recall."""
+    metrics = {}
+    for language in ('en', 'de', 'ja', 'mean'):
+        for direction in ('t2i', 'i2t'):
+            metrics |= {f'retrieval/{language}/{direction}_R@{k}': 100.0 for k in (1, 5, 10)}
+            metrics |= {f'retrieval/{language}/itm_{direction}_R@1': 100.0}
+            metrics |= {f'retrieval/{language}/num_{direction}': 5000} if language != 'mean' else {}
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(metrics_table(metrics, setting='zero-shot', split='test', num_items=5000))
+    text = console.export_text()
+    assert '\u2026' not in text and max(map(len, text.splitlines())) <= 80
+    assert text.count('100.0') == 4 * 8

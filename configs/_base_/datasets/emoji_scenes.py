@@ -63,8 +63,8 @@ train_dataloader = dict(
     dataset=dict(type=MixedSources, sources=dict(strict=strict, weak=weak, parallel=parallel)),
     sampler=dict(
         type=MixedSourceSampler,
-        batch_size=dict(strict=64, weak=128, parallel=64),
-        ratios=dict(strict=0.25, weak=0.7, parallel=0.05),
+        batch_size=dict(strict=48, weak=64, parallel=64),
+        ratios=dict(strict=0.35, weak=0.6, parallel=0.05),
         seed=0,
     ),
     batch_size=None,  # the sampler decides on whole batches

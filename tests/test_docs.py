@@ -1,0 +1,63 @@
+"""Every command that the documents show names files that exist and options that they take; every link leads somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command) of all bash blocks, continued lines joined, comments cut."""
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r'```bash\n(.*?)```', document.read_text(encoding='utf-8'), flags=re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                command = line.split(' # ')[0].strip()
+                if command and not command.startswith('#'):
+                    found.append((document.name, command))
+    return found
+
+
+@lru_cache
+def help_text(script: str) -> str:
+    """What a script says of itself."""
+    done = subprocess.run([sys.executable, script, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) > 10
+
+
+@pytest.mark.parametrize(('document', 'command'), commands(), ids=lambda text: str(text)[:60])
+def test_commands_name_what_exists(document: str, command: str) -> None:
+    words = [word for word in shlex.split(command) if not re.fullmatch(r'[A-Z_]+=\S*', word)]
+    if words[0] == 'make':
+        targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), flags=re.M)
+        assert all(word in targets or '=' in word for word in words[1:]), command
+    for word in words:
+        if re.match(r'(tools|configs|rc3mm|docs|requirements|tests)/', word):
+            assert (ROOT / word.split('::')[0]).exists(), f'{document}: {word} does not exist'
+    scripts = [word for word in words if re.fullmatch(r'tools/\S+\.py', word)]
+    for option in (word.split('=')[0] for word in words if word.startswith('--')):
+        for script in scripts:
+            assert option in help_text(script), f'{document}: {script} takes no {option}'
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r'\]\((?!https?://|#)([^)#]+)', document.read_text(encoding='utf-8')):
+        assert (document.parent / target).exists(), f'{document.name} links to {target}'
+
+
+@pytest.mark.parametrize('document', [*DOCUMENTS, ROOT / 'CHANGELOG.md'], ids=lambda path: path.name)
+def test_no_placeholder_is_left(document: Path) -> None:
+    assert not re.search(r'TODO|FIXME|XXX|QUICKSTART_', document.read_text(encoding='utf-8'))
