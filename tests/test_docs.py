@@ -1,4 +1,4 @@
-"""Every command that the documents show names files that exist and options that they take; every link leads somewhere."""
+"""The documents' commands name files that exist and options that they take; their links lead somewhere."""
 
 import re
 import shlex

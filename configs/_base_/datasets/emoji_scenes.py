@@ -68,9 +68,7 @@ train_dataloader = dict(
         seed=0,
     ),
     batch_size=None,  # the sampler decides on whole batches
-    num_workers=1,
-    persistent_workers=True,
-    pin_memory=False,
+    num_workers=0,  # on two cores a worker takes more from the training than it saves
     collate_fn=dict(type=vl_collate, pad_id=1),
 )
 

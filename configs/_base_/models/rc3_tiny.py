@@ -49,10 +49,10 @@ model = dict(
     roi_encoder=dict(type=RoiEncoder, feature_dim=3 * 8 * 8),
     fusion=dict(type=FusionEncoder, width=width, depth=2, heads=4, mlp_ratio=2),
     embed_dim=width,
-    form_probs=dict(roi=0.1, patch=0.6, both=0.15, split=0.15),
+    form_probs=dict(roi=0.05, patch=0.7, both=0.1, split=0.15),
     test_form='patch',
     objectives=dict(
-        itc=dict(type=ITC, sources=('strict', 'weak')),
+        itc=dict(type=ITC, sources=('strict', 'weak'), loss_weight=3.0),
         itm=dict(type=ITM, width=width, sources=('strict',)),
         xvtcl=dict(type=XVtCL, sources=('strict',)),
         rxvtcl=dict(
@@ -61,8 +61,8 @@ model = dict(
             strict_sources=('strict',),
             regularizer=dict(type=BandRegularizer, band_weight=5.0, delta=0.05),
         ),
-        vtlm=dict(type=VTLM, sources=('strict',), loss_weight=0.2, probability=0.25),
-        mlm=dict(type=MLM, sources=('weak',), loss_weight=0.2, probability=0.25),
+        vtlm=dict(type=VTLM, sources=('strict',), loss_weight=0.2, probability=0.15),
+        mlm=dict(type=MLM, sources=('weak',), loss_weight=0.2, probability=0.15),
         tlm=dict(type=TLM, sources=('parallel',), loss_weight=0.2),
     ),
 )
