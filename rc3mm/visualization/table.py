@@ -48,7 +48,7 @@ def metrics_table(metrics: Mapping[str, float], *, setting: str, split: str, num
         title_justify='left',
         title_style='bold',
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
     )
     for place, name in enumerate(grid.header):
@@ -95,7 +95,7 @@ def _grid(metrics: Mapping[str, float]) -> _Grid:
 
 
 def _label(name: str) -> str:
-    return name.replace('itm_', 'ITM ').replace('num_', 'queries ').replace('_', ' ')
+    return name.replace('itm_', 'ITM ').replace('num_', 'num ').replace('_', ' ')
 
 
 def _by_language(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -28,6 +28,7 @@ SETS = ('build', 'runtime', 'detector', 'optional', 'tests', 'docs')
 PIN = re.compile(r'^(?P<requirement>\S+)  # (?P<reason>\S.+)$')
 # Where the name of a module differs from the name of what is installed.
 DISTRIBUTIONS = {
+    'huggingface_hub': 'huggingface-hub',
     'PIL': 'pillow',
     'cv2': 'opencv-python-headless',
     'mmcv': 'onedl-mmcv',

@@ -102,7 +102,7 @@ def test_entries_that_configs_share_are_changed_in_one_place_only(cli: ModuleTyp
         ('optim_wrapper.optimizer.lr=True', ['bool', 'float']),
         ('model.objectives.itc.sources=strict', ['str', 'tuple', '"[strict]"']),
         ('model.objectives=3', ['model.objectives', 'group', 'itc']),
-        ('train_cfg.max_iters.x=3', ['train_cfg.max_iters', '600']),
+        ('train_cfg.max_iters.x=3', ['train_cfg.max_iters is', 'there is no train_cfg.max_iters.x']),
         ('optim_wrapper.optimizer.betas=(0.8,0.9', ['optim_wrapper.optimizer.betas', 'mbalanced']),
         ('train_cfg.max_iters', ['train_cfg.max_iters', 'key=value']),
         ('=3', ['key=value']),

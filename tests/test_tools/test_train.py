@@ -77,7 +77,7 @@ def test_a_checkpoint_reads_safely_and_tells_where_it_comes_from(trained: Any) -
         (['configs/rc3/pretrain_tiny.py', '--cfg-options', 'train_cfg.max_iter=3'], 'train_cfg.max_iters'),
         (
             ['configs/rc3/pretrain_tiny.py', '--cfg-options', 'train_cfg.max_iters=a'],
-            'but the config has 600',
+            'is a str, but the config has',
         ),
         (['configs/rc3/pretrain_tiny.py', '--resume', 'nowhere.pth'], 'no checkpoint at nowhere.pth'),
     ],

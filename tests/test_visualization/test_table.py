@@ -42,7 +42,7 @@ def test_markdown_by_hand():
     assert text.splitlines() == [
         '**zero-shot, split test, 1,000 images; recall in %**',
         '',
-        '|language|t2i R@1|t2i R@5|t2i R@10|i2t R@1|i2t R@5|i2t R@10|queries t2i|queries i2t|',
+        '|language|t2i R@1|t2i R@5|t2i R@10|i2t R@1|i2t R@5|i2t R@10|num t2i|num i2t|',
         '|-|-:|-:|-:|-:|-:|-:|-:|-:|',
         '|en|25.0|100.0|100.0|25.0|100.0|100.0|4|4|',
         '|de|25.0|100.0|100.0|25.0|100.0|100.0|4|4|',

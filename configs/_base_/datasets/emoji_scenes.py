@@ -69,6 +69,7 @@ train_dataloader = dict(
     ),
     batch_size=None,  # the sampler decides on whole batches
     num_workers=0,  # on two cores a worker takes more from the training than it saves
+    persistent_workers=False,
     collate_fn=dict(type=vl_collate, pad_id=1),
 )
 
