@@ -1,7 +1,7 @@
 """A training killed at any moment and resumed ends with the very bits of one that was never interrupted.
 
 Every interruption is SIGKILL, sent to a real `tools/train.py` by itself at a chosen moment or by the test.
-Dropout is on, so the random generators matter; evaluation takes place in between.
+Dropout is on, so the random generators matter; two threads compute; evaluation takes place in between.
 """
 
 import json
@@ -22,9 +22,11 @@ pytestmark = pytest.mark.slow
 # Runs inside of the training process: notes which batches are read and when an evaluation ends.
 WATCH = """
 import json, os, signal
+import torch
 from rc3mm.datasets import MixedSources
 from rc3mm.engine import RetrievalLoop
 
+torch.set_num_threads(2)
 NOTES = {notes!r}
 
 def note(what, number):

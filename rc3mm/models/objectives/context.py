@@ -39,8 +39,15 @@ class VisualTokens:
             return self.mask_BV
         return self.mask_BV & (self.is_roi_V if form is VisualForm.ROI else ~self.is_roi_V)
 
-    def __getitem__(self, rows: Tensor | slice) -> 'VisualTokens':
+    def __getitem__(self, rows: slice) -> 'VisualTokens':
         return VisualTokens(self.tokens_BVD[rows], self.mask_BV[rows], self.is_roi_V)
+
+    def select(self, rows_M: Tensor) -> 'VisualTokens':
+        """The tokens of images by number, repeats allowed."""
+        # Unlike indexing, whose gradient is summed by racing threads on CPU, this is repeatable to the bit.
+        return VisualTokens(
+            self.tokens_BVD.index_select(0, rows_M), self.mask_BV.index_select(0, rows_M), self.is_roi_V
+        )
 
 
 class ContextModel(Protocol):
@@ -223,10 +230,11 @@ class BatchContext:
     def wrong_text_BPD(self) -> Tensor:
         """h(i, t_j): each image with a mismatched text in each view, seen in the view's own form."""
         wrong_text, _ = self.hard_negatives
-        view = torch.arange(self.P, device=wrong_text.device)
+        rows = (wrong_text * self.P + torch.arange(self.P, device=wrong_text.device)).flatten()
+        states, mask = self.text_states_BPTD, self.text_mask_BPT
         return self.model.fusion(
-            self.text_states_BPTD[wrong_text, view],
-            self.text_mask_BPT[wrong_text, view],
+            states.flatten(0, 1).index_select(0, rows).view(states.shape),  # repeatable, see VisualTokens.select
+            mask.flatten(0, 1).index_select(0, rows).view(mask.shape),
             self.visual.tokens_BVD,
             self.visible_BPV,
             pooled=True,
@@ -241,7 +249,7 @@ class BatchContext:
     def wrong_image_BD(self) -> Tensor:
         """h(j, t_i): the first text of each item with a mismatched image."""
         wrong = self.hard_negatives[1][:, 0]
-        visual = self.visual[wrong]
+        visual = self.visual.select(wrong)
         return self.model.fusion(
             self.text_states_BPTD[:, :1],
             self.text_mask_BPT[:, :1],
@@ -299,4 +307,4 @@ class BatchContext:
             # A pair sees what its first text's view sees; a single text likewise.
             visible = self.visual.visible_BV(self.view_forms[0])[:, None]
             states = self.model.fusion(states[:, None], mask[:, None], self.visual.tokens_BVD, visible)[:, 0]
-        return states.flatten(0, 1)[masked['positions']]
+        return states.flatten(0, 1).index_select(0, masked['positions'])

@@ -145,7 +145,7 @@ class RC3(BaseModel):
         self, states_MTD: Tensor, mask_MT: Tensor, visual: VisualTokens, owner_M: Tensor, form: VisualForm
     ) -> Tensor:
         """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]."""
-        rows = visual[owner_M]
+        rows = visual.select(owner_M)
         return self.fusion(
             states_MTD[:, None],
             mask_MT[:, None],
