@@ -1,10 +1,10 @@
 """RC3 on EmojiScenes: the quickstart.
 
 Command:  python tools/train.py configs/rc3/pretrain_tiny.py
-Time:     8 minutes of training on 2 CPU cores (AVX-512), 10 seconds of testing.
-Result:   zero-shot retrieval among 500 unseen scenes, patches only: R@1 66.1 (text->image) and 69.1 (image->text), mean
-          of de fr cs ja zh; after ITM re-ranking 65.9 and 69.2, that is no change; shortcut accuracy 100 %. One seed;
-          another run of the same seed gave 66.0 and 68.8, re-ranked 66.5 and 69.3.
+Time:     8 minutes of training on 2 CPU cores (AVX-512), 15 seconds of testing.
+Result:   zero-shot retrieval among 500 unseen scenes, patches only: R@1 71.2 (text->image) and 71.6 (image->text), mean
+          of de fr cs ja zh; after ITM re-ranking 72.0 and 72.7; shortcut accuracy 100 %. One seed. The same checkpoint on
+          500 other test scenes (`+test_dataloader.dataset.seed=7`): 73.5 and 71.5, re-ranked 74.0 and 72.4.
 """
 
 from mmengine.config import read_base
@@ -20,9 +20,9 @@ from torch.optim import AdamW
 from rc3mm.engine import GroupedOptimWrapperConstructor, RC3TrainLoop, RetrievalLoop
 from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy
 
-max_iters = 1700
+max_iters = 2200
 
-train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=425)
+train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=550)
 val_cfg = dict(type=RetrievalLoop)
 test_cfg = dict(type=RetrievalLoop, rerank_topk=16, rerank_by='itm+itc', itm_weight=0.25, shortcut=True)
 val_evaluator = [dict(type=RetrievalMetric)]
@@ -31,7 +31,7 @@ test_after_train = True
 
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=7e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(type=AdamW, fused=True, lr=7e-4, betas=(0.9, 0.98), weight_decay=0.01),
     clip_grad=dict(max_norm=1.0),
     constructor=GroupedOptimWrapperConstructor,
 )

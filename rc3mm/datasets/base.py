@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from rc3mm.datasets.transforms.image import DecodeImage
+from rc3mm.datasets.transforms.text import Tokenize
 from rc3mm.registry import TRANSFORMS
 from rc3mm.structures import Draw
 
@@ -80,6 +81,25 @@ class VLDataset(Dataset):
     @abstractmethod
     def get_sample(self, index: int) -> dict[str, Any]:
         """The raw sample of an index within range(len(self))."""
+
+    def get_texts(self, index: int) -> list[tuple[str, str]]:
+        """The (language, text) pairs of a sample; override it where they cost less than the whole sample."""
+        return self.get_sample(index)['texts']
+
+    def lengths(self, indices: Sequence[int]) -> np.ndarray:
+        """Length of the longest text of each item: in tokens of the pipeline's `Tokenize`, else in characters.
+
+        Args:
+            indices: Within range(len(self)).
+
+        Returns:
+            int64 array, shape (len(indices),).
+        """
+        texts = [[text for _, text in self.get_texts(index)] for index in indices]
+        tokenize = next((step for step in self.pipeline.transforms if isinstance(step, Tokenize)), None)
+        flat = [text for item in texts for text in item]
+        sizes = iter(map(len, tokenize.encode(flat) if tokenize else flat))
+        return np.array([max((next(sizes) for _ in item), default=0) for item in texts], np.int64)
 
     def get_image(self, index: int) -> np.ndarray:
         """The image of an index for people to look at: uint8 RGB, shape (H, W, 3)."""

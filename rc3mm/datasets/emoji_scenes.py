@@ -121,17 +121,23 @@ class EmojiScenes(VLDataset):
             (language, text); ``image_id``; ``source``; for weak pairs ``true_relevance``.
         """
         scene = self.scene(index)
-        rng = np.random.default_rng((self.seed, split_key(self.split), index, _TEXT_STREAM))
         sample: dict[str, Any] = {
             'image_id': f'emoji-{self.level}-{self.split}-{index:06d}',
             'source': self.source,
             'roi_boxes': np.array([item.box for item in scene.objects], np.float32),
             'roi_labels': np.array([item.concept for item in scene.objects], np.int64),
         }
-        sample.update(self._texts(scene, rng))
+        sample.update(self._texts(scene, self._text_rng(index)))
         if self.source != 'parallel':
             sample['image'] = render(scene)
         return sample
+
+    def get_texts(self, index: int) -> list[tuple[str, str]]:
+        """The (language, text) pairs of a sample, without rendering it."""
+        return self._texts(self.scene(index), self._text_rng(index))['texts']
+
+    def _text_rng(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, split_key(self.split), index, _TEXT_STREAM))
 
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         """Keys of the sample that hold texts: two captions in two languages here."""

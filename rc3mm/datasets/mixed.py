@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from rc3mm.registry import DATASETS
@@ -49,6 +50,19 @@ class MixedSources(Dataset):
 
     def __len__(self) -> int:
         return sum(self.sizes)
+
+    def lengths(self, source: int, indices: Sequence[int]) -> np.ndarray:
+        """Length of the longest text of items of one source, see `VLDataset.lengths`.
+
+        Raises:
+            TypeError: the source cannot tell.
+        """
+        dataset = self._by_number[source]
+        if not hasattr(dataset, 'lengths'):
+            raise TypeError(
+                f'source "{self.names[source]}" has no method `lengths`; set `length_pool=1` in the sampler'
+            )
+        return dataset.lengths(indices)
 
     def __getitem__(self, draws: Sequence[Draw]) -> list[Any]:
         """The samples of one batch.

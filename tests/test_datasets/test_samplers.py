@@ -52,24 +52,26 @@ def take(sampler: MixedSourceSampler, count: int, start: int = 0) -> list[list[D
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 3000), st.integers(0, 2**40))
-def test_starting_at_k_equals_skipping_k(k: int, seed: int) -> None:
-    sampler = MixedSourceSampler(mixed(), {'strict': 3, 'weak': 5, 'parallel': 2}, RATIOS, seed)
+@given(st.integers(0, 3000), st.integers(0, 2**40), st.sampled_from([1, 3]))
+def test_starting_at_k_equals_skipping_k(k: int, seed: int, pool: int) -> None:
+    sizes = {'strict': 3, 'weak': 5, 'parallel': 2}
+    sampler = MixedSourceSampler(mixed(), sizes, RATIOS, length_pool=pool, seed=seed)
     assert take(sampler, 3, start=k) == take(sampler, k + 3)[k:]
 
 
 def test_seeds_decide() -> None:
     def first_batches(seed: int | None) -> list[list[Draw]]:
-        return take(MixedSourceSampler(mixed(), 4, RATIOS, seed), 30)
+        return take(MixedSourceSampler(mixed(), 4, RATIOS, seed=seed), 30)
 
     assert first_batches(5) == first_batches(5) != first_batches(6)
     assert first_batches(None) == first_batches(0)
 
 
-def test_batches_are_homogeneous_and_of_their_size() -> None:
+@pytest.mark.parametrize('pool', [1, 4])
+def test_batches_are_homogeneous_and_of_their_size(pool: int) -> None:
     sizes = {'strict': 3, 'weak': 5, 'parallel': 2}
     dataset = mixed()
-    for iteration, batch in enumerate(take(MixedSourceSampler(dataset, sizes, RATIOS), 200)):
+    for iteration, batch in enumerate(take(MixedSourceSampler(dataset, sizes, RATIOS, length_pool=pool), 200)):
         (source,) = {draw.source for draw in batch}
         assert len(batch) == sizes[dataset.names[source]]
         assert {draw.iteration for draw in batch} == {iteration}
@@ -97,31 +99,65 @@ def test_every_epoch_visits_each_item_once_in_an_order_of_its_own() -> None:
         assert len(set(epochs)) > (95 if size == 11 else 4)
 
 
+def test_a_pool_deals_out_the_same_draws_by_length() -> None:
+    dataset = mixed(weak=1000, pipeline=(Tokenize('emoji'),))
+
+    def batches(pool: int) -> list[list[Draw]]:
+        return take(MixedSourceSampler(dataset, 8, {'weak': 1}, 4, pool), 128)
+
+    def lengths(batch: list[Draw]) -> np.ndarray:
+        return dataset.lengths(batch[0].source, [draw.index for draw in batch])
+
+    def padding(pooled: list[list[Draw]]) -> float:
+        sizes = np.array([lengths(batch) for batch in pooled])
+        return 1 - sizes.sum() / (sizes.max(1) * 8).sum()
+
+    plain, pooled = batches(1), batches(16)
+    for first in range(0, 128, 16):  # a pool holds the very draws of its batches, seeds and all
+        before, after = ([(d.index, d.seed) for b in some[first : first + 16] for d in b] for some in (plain, pooled))
+        assert sorted(before) == sorted(after)
+    assert padding(pooled) < 0.1 < 0.3 < padding(plain)
+    means = [float(lengths(batch).mean()) for batch in pooled[:16]]
+    assert means != sorted(means)  # batches come in random order
+    assert any(list(lengths(batch)) != sorted(lengths(batch)) for batch in pooled)  # and so do a batch's items
+
+
+def test_lengths_need_a_dataset_that_knows_them() -> None:
+    dataset = MixedSources({'numbers': list(range(50))})
+    with pytest.raises(TypeError, match=r'source "numbers" has no method `lengths`; set `length_pool=1`'):
+        next(iter(MixedSourceSampler(dataset, 2, length_pool=2)))
+    with pytest.raises(ValueError, match='length_pool must be at least 1, got 0'):
+        MixedSourceSampler(dataset, 2, length_pool=0)
+
+
 def test_seeds_of_draws_are_unique_and_give_different_streams() -> None:
-    batches = take(MixedSourceSampler(mixed(), 4, RATIOS, 1), 1000)
+    batches = take(MixedSourceSampler(mixed(), 4, RATIOS, seed=1), 1000)
     draws = [draw for batch in batches for draw in batch]
     assert len({draw.seed for draw in draws}) == len(draws)
     assert len({np.random.default_rng(draw.seed).random() for draw in draws}) == len(draws)
     assert len({batch[0].step_seed for batch in batches}) == len(batches)
 
 
-def global_batches(monkeypatch: pytest.MonkeyPatch, world_size: int, batch: int, count: int = 60) -> list[list[Draw]]:
+def global_batches(
+    monkeypatch: pytest.MonkeyPatch, world_size: int, batch: int, pool: int, count: int = 60
+) -> list[list[Draw]]:
     ranks = []
     for rank in range(world_size):
         monkeypatch.setattr(samplers, 'rank_and_world_size', lambda rank=rank: (rank, world_size))
-        ranks.append(take(MixedSourceSampler(mixed(), batch // world_size, RATIOS, 3), count))
+        ranks.append(take(MixedSourceSampler(mixed(), batch // world_size, RATIOS, 3, pool), count))
     return [list(itertools.chain(*parts)) for parts in zip(*ranks, strict=True)]
 
 
+@pytest.mark.parametrize('pool', [1, 5])
 @pytest.mark.parametrize('world_size', [2, 4])
-def test_global_batches_do_not_depend_on_the_world(monkeypatch: pytest.MonkeyPatch, world_size: int) -> None:
-    assert global_batches(monkeypatch, world_size, 8) == global_batches(monkeypatch, 1, 8)
+def test_global_batches_do_not_depend_on_the_world(monkeypatch: pytest.MonkeyPatch, world_size: int, pool: int) -> None:
+    assert global_batches(monkeypatch, world_size, 8, pool) == global_batches(monkeypatch, 1, 8, pool)
 
 
 def on_a_rank(batch: int, count: int) -> dict[str, Any]:
     items = range(11)
     return {
-        'draws': [[tuple(draw) for draw in b] for b in take(MixedSourceSampler(mixed(), batch, RATIOS, 3), count)],
+        'draws': [[tuple(draw) for draw in b] for b in take(MixedSourceSampler(mixed(), batch, RATIOS, seed=3), count)],
         'eval': list(EvalSampler(items)),
     }
 

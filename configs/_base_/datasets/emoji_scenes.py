@@ -66,6 +66,7 @@ train_dataloader = dict(
         batch_size=dict(strict=48, weak=64, parallel=64),
         ratios=dict(strict=0.35, weak=0.6, parallel=0.05),
         seed=0,
+        length_pool=8,
     ),
     batch_size=None,  # the sampler decides on whole batches
     num_workers=0,  # on two cores a worker takes more from the training than it saves

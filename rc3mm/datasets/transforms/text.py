@@ -29,9 +29,15 @@ class Tokenize:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Tokenise the sample's texts."""
         texts = [text for _, text in sample['texts']]
-        encoded = self.tokenizer(texts, truncation=True, max_length=self.max_length, return_attention_mask=False)
-        sample['text_ids'] = [np.asarray(ids, dtype=np.int64) for ids in encoded['input_ids']]
+        sample['text_ids'] = [np.asarray(ids, dtype=np.int64) for ids in self.encode(texts)]
         return sample
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False)
+        return encoded['input_ids']
 
 
 @TRANSFORMS.register_module()
