@@ -3,8 +3,8 @@
 Command:  python tools/train.py configs/rc3/pretrain_tiny.py
 Time:     8 minutes of training on 2 CPU cores (AVX-512), 15 seconds of testing.
 Result:   zero-shot retrieval among 500 unseen scenes, patches only: R@1 71.2 (text->image) and 71.6 (image->text), mean
-          of de fr cs ja zh; after ITM re-ranking 72.0 and 72.7; shortcut accuracy 100 %. One seed. The same checkpoint on
-          500 other test scenes (`+test_dataloader.dataset.seed=7`): 73.5 and 71.5, re-ranked 74.0 and 72.4.
+          of de fr cs ja zh; after ITM re-ranking 72.0 and 72.7; shortcut accuracy 100 %. One seed. The same checkpoint
+          on 500 other test scenes (`+test_dataloader.dataset.seed=7`): 73.5 and 71.5, re-ranked 74.0 and 72.4.
 """
 
 from mmengine.config import read_base

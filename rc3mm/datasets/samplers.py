@@ -109,7 +109,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
 
     def batch(self, source: int, number: int, iteration: int) -> list[Draw]:
         """This process's part of the `number`-th batch of a source."""
-        rank, world_size = rank_and_world_size()
+        rank, _ = rank_and_world_size()
         size = self.batch_sizes[source]
         step_seed = int(np.random.SeedSequence((self.seed, _STEP_STREAM, iteration)).generate_state(1)[0])
         pool, place = divmod(number, self.length_pool)
