@@ -19,7 +19,7 @@ WORKERS ?= auto
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check format clean
+.PHONY: help setup quickstart detector test check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,13 @@ setup: ## install everything into .venv and verify it (a quarter of an hour the 
 
 quickstart: $(READY) ## pre-train the tiny model on EmojiScenes, test it zero-shot, draw what it finds
 	$(RUN) tools/train.py configs/rc3/pretrain_tiny.py
+
+detector: $(READY) ## train the ROI detector of EmojiScenes anew (5 minutes); its weights ship with the package
+	$(RUN) tools/dataset_converters/export_emoji_coco.py data/emoji_coco
+	$(RUN) tools/train.py configs/detectors/faster_rcnn_emoji.py
+	$(RUN) tools/model_converters/export_weights.py work_dirs/faster_rcnn_emoji/iter_1500.pth \
+		work_dirs/faster_rcnn_emoji/faster_rcnn_emoji.safetensors \
+		--annotations data/emoji_coco/annotations/easy_train.json
 
 test: $(READY) ## run the tests with branch coverage (PYTEST_ARGS='tests/test_models -k itc' for some of them)
 	$(THREADS) $(RUN) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal \

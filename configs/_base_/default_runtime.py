@@ -3,7 +3,7 @@
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from rc3mm.engine import RC3CheckpointHook, RC3LogProcessor, RC3Runner, ReportHook
+from rc3mm.engine import RC3CheckpointHook, RC3LogProcessor, RC3Runner, RegionCoverageHook, ReportHook
 
 default_scope = 'rc3mm'
 runner_type = RC3Runner
@@ -22,7 +22,7 @@ default_hooks = dict(
     checkpoint=dict(type=RC3CheckpointHook, by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type=DistSamplerSeedHook),
 )
-custom_hooks = [dict(type=ReportHook)]
+custom_hooks = [dict(type=RegionCoverageHook), dict(type=ReportHook)]
 
 log_processor = dict(type=RC3LogProcessor, by_epoch=False, window_size=50)
 # For Weights & Biases or MLflow add dict(type=WandbVisBackend) or dict(type=MLflowVisBackend) of

@@ -8,6 +8,8 @@ from rc3mm.datasets.mixed import MixedSources
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
 from rc3mm.datasets.transforms import (
     DecodeImage,
+    DetectorImage,
+    LoadRegions,
     LoadRoiNpz,
     MaskTokens,
     PackVLInputs,
@@ -20,12 +22,14 @@ from rc3mm.datasets.wikimatrix import WikiMatrix
 
 __all__ = [
     'DecodeImage',
+    'DetectorImage',
     'EmojiParallel',
     'EmojiRetrieval',
     'EmojiStrict',
     'EmojiWeak',
     'EvalSampler',
     'JsonLinesPairs',
+    'LoadRegions',
     'LoadRoiNpz',
     'MaskTokens',
     'MixedSourceSampler',

@@ -22,10 +22,12 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         pad_id: token id of padding (1 for XLM-R).
 
     Returns:
-        `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8; `roi_features` (B, R, F),
-        `roi_boxes` (B, R, 4), `roi_mask` (B, R); `text_ids` and `text_mask` (M, T), all texts of the first
-        image first; `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,) flat, `labels`
-        (K,); `relevance` (B,); `iteration`, `step_seed` (numbers).
+        `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8, or, where only some samples with regions have
+        an image, those alone and `image_rows`, their rows; `detector_image` (a list of uint8 (3, H, W)) and
+        `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
+        `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
+        all texts of the first image first; `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,)
+        flat, `labels` (K,); `relevance` (B,); `iteration`, `step_seed` (numbers).
 
     Raises:
         ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch
@@ -34,12 +36,16 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
     packed = [sample['inputs'] for sample in samples]
-    if len(sources) != 1 or any(set(inputs) != set(packed[0]) for inputs in packed):
+    with_image = [row for row, inputs in enumerate(packed) if 'image' in inputs]
+    optional = {'image'} if packed and 'roi_features' in packed[0] else set()
+    if len(sources) != 1 or any(set(inputs) | optional != set(packed[0]) | optional for inputs in packed):
         keys = {sample.image_id: sorted(inputs) for sample, inputs in zip(data_samples, packed, strict=True)}
         raise ValueError(f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}')
     inputs: dict[str, Any] = {}
-    for key in packed[0]:
-        inputs |= _COLLATORS[key]([sample[key] for sample in packed], pad_id)
+    for key in dict.fromkeys(key for sample in packed for key in sample):
+        inputs |= _COLLATORS[key]([sample[key] for sample in packed if key in sample], pad_id)
+    if 0 < len(with_image) < len(packed):
+        inputs['image_rows'] = torch.tensor(with_image)
     return {'inputs': inputs, 'data_samples': data_samples}
 
 
@@ -53,9 +59,22 @@ def _image(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
     return {'image': torch.stack(values)}
 
 
-def _roi_features(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+def _roi_features(values: list[Tensor], pad_id: int) -> dict[str, Any]:
     features, mask = _pad(values, 0.0)
-    return {'roi_features': features, 'roi_mask': mask}
+    missing = [row for row, value in enumerate(values) if len(value) == 0]
+    return {'roi_features': features, 'roi_mask': mask, 'roi_missing': missing}
+
+
+def _roi_class_probs(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    return {'roi_class_probs': _pad(values, 0.0)[0]}
+
+
+def _detector_image(values: list[Tensor], pad_id: int) -> dict[str, list[Tensor]]:
+    return {'detector_image': values}
+
+
+def _image_size(values: list[tuple[int, int]], pad_id: int) -> dict[str, Tensor]:
+    return {'image_size': torch.tensor(values)}
 
 
 def _roi_boxes(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
@@ -88,6 +107,9 @@ _COLLATORS: dict[str, Callable[..., dict[str, Any]]] = {
     'image': _image,
     'roi_features': _roi_features,
     'roi_boxes': _roi_boxes,
+    'roi_class_probs': _roi_class_probs,
+    'detector_image': _detector_image,
+    'image_size': _image_size,
     'text_ids': _text_ids,
     'masked_single': partial(_masked, key='masked_single'),
     'masked_pair': partial(_masked, key='masked_pair'),

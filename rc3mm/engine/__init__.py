@@ -1,6 +1,6 @@
 """Runner, loops, hooks and optimiser wrappers; importing this fills their registries."""
 
-from rc3mm.engine.hooks import RC3CheckpointHook, ReportHook
+from rc3mm.engine.hooks import RC3CheckpointHook, RegionCoverageHook, ReportHook
 from rc3mm.engine.log_processor import RC3LogProcessor
 from rc3mm.engine.optim import BFloat16OptimWrapper
 from rc3mm.engine.param_groups import GroupedOptimWrapperConstructor
@@ -15,6 +15,7 @@ __all__ = [
     'RC3LogProcessor',
     'RC3Runner',
     'RC3TrainLoop',
+    'RegionCoverageHook',
     'ReportHook',
     'RetrievalLoop',
 ]

@@ -15,6 +15,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     'itc': dict(type='ITC'),
     'itm': dict(type='ITM', width=WIDTH),
     'mlm': dict(type='MLM'),
+    'mrm': dict(type='MRM', width=WIDTH, feature_dim=192, feature_weight=1.0, mask_probability=0.4),
     'vtlm': dict(type='VTLM'),
     'tlm': dict(type='TLM'),
     'xvtcl': dict(type='XVtCL'),

@@ -18,7 +18,8 @@ class PackVLInputs:
     """Split a sample into tensors for the model and a `VLDataSample` of everything else.
 
     Required keys: `image_id`, `source`. Optional keys, packed where present: `image` (uint8, HWC),
-    `roi_features` with `roi_boxes` (pixels) and `image` or `image_size` (height, width), `text_ids`,
+    `detector_image` (uint8, HWC), `image_size` (height and width of the image as it came), `roi_features` with
+    `roi_boxes` (pixels of `image`, or of `image_size` where there is no image), `roi_class_probs`, `text_ids`,
     `masked_single`, `masked_pair`, `relevance`, `iteration`, `step_seed`; into the data sample: `texts`,
     `image_path`, `true_relevance`.
 
@@ -29,13 +30,18 @@ class PackVLInputs:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Pack one sample."""
         inputs: dict[str, Any] = {}
-        if 'image' in sample:
-            inputs['image'] = torch.from_numpy(np.ascontiguousarray(sample['image'].transpose(2, 0, 1)))
+        for key in ('image', 'detector_image'):
+            if key in sample:
+                inputs[key] = torch.from_numpy(np.ascontiguousarray(sample[key].transpose(2, 0, 1)))
+        if 'detector_image' in sample:
+            inputs['image_size'] = tuple(sample['image_size'])
         if 'roi_features' in sample:
             height, width = sample['image'].shape[:2] if 'image' in sample else sample['image_size']
             scale = np.array([width, height, width, height], dtype=np.float32)
             inputs['roi_features'] = torch.as_tensor(sample['roi_features'])
             inputs['roi_boxes'] = torch.as_tensor(np.asarray(sample['roi_boxes'], dtype=np.float32) / scale)
+            if 'roi_class_probs' in sample:
+                inputs['roi_class_probs'] = torch.as_tensor(sample['roi_class_probs'])
         if 'text_ids' in sample:
             inputs['text_ids'] = [torch.from_numpy(ids) for ids in sample['text_ids']]
         for key in ('masked_single', 'masked_pair'):

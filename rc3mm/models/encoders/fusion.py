@@ -90,6 +90,8 @@ class FusionEncoder(BaseModule):
         visual_BVD: Tensor,
         visual_mask_BPV: Tensor,
         pooled: bool = False,
+        queries_BPQD: Tensor | None = None,
+        query_mask_BPQ: Tensor | None = None,
     ) -> Tensor:
         """Fuse.
 
@@ -99,11 +101,17 @@ class FusionEncoder(BaseModule):
             visual_BVD: visual tokens, held once an image and shared by its texts.
             visual_mask_BPV: boolean, the visual tokens that each text may see (its visual form).
             pooled: return the first token alone; the last layer then computes nothing else.
+            queries_BPQD: further tokens behind the text's, such as masked regions to be predicted.
+            query_mask_BPQ: boolean, True at real ones; needed with `queries_BPQD`.
 
         Returns:
-            Shape (B, P, T, D), or (B, P, D) if `pooled`: h(i, t), the visio-textual representation.
+            Shape (B, P, T, D), or (B, P, T + Q, D) with queries, or (B, P, D) if `pooled`: h(i, t), the
+            visio-textual representation.
         """
         x: Tensor = self.text_projection(text_BPTE)
+        if queries_BPQD is not None and query_mask_BPQ is not None:
+            x = torch.cat([x, queries_BPQD], 2)
+            text_mask_BPT = torch.cat([text_mask_BPT, query_mask_BPQ], 2)
         for number, layer in enumerate(self.layers):
             first_only = pooled and number == len(self.layers) - 1
             arguments = (x, text_mask_BPT, visual_BVD, visual_mask_BPV, first_only)

@@ -5,6 +5,7 @@ from rc3mm.models.objectives.context import BatchContext, ContextModel, VisualTo
 from rc3mm.models.objectives.itc import ITC
 from rc3mm.models.objectives.itm import ITM
 from rc3mm.models.objectives.mlm import MLM, VTLM
+from rc3mm.models.objectives.mrm import MRM
 from rc3mm.models.objectives.regularizers import BandRegularizer, NoRegularizer, SoftTargetRegularizer
 from rc3mm.models.objectives.rxvtcl import RXVtCL
 from rc3mm.models.objectives.tlm import TLM
@@ -14,6 +15,7 @@ __all__ = [
     'ITC',
     'ITM',
     'MLM',
+    'MRM',
     'TLM',
     'VTLM',
     'BandRegularizer',

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from rc3mm.models.layers import draw_masked_regions
 from rc3mm.models.losses import PairSimilarities, pair_similarities
 from rc3mm.structures import VisualForm, VLDataSample
 from rc3mm.utils.dist import rank_and_world_size
@@ -34,10 +35,11 @@ class VisualTokens:
     is_roi_V: Tensor
 
     def visible_BV(self, form: VisualForm) -> Tensor:
-        """The tokens that belong to a visual form, shape (B, V)."""
+        """The tokens that belong to a visual form, shape (B, V); all of an image that has none of that form."""
         if form is VisualForm.BOTH:
             return self.mask_BV
-        return self.mask_BV & (self.is_roi_V if form is VisualForm.ROI else ~self.is_roi_V)
+        visible_BV = self.mask_BV & (self.is_roi_V if form is VisualForm.ROI else ~self.is_roi_V)
+        return torch.where(visible_BV.any(1, keepdim=True), visible_BV, self.mask_BV)
 
     def __getitem__(self, rows: slice) -> 'VisualTokens':
         return VisualTokens(self.tokens_BVD[rows], self.mask_BV[rows], self.is_roi_V)
@@ -61,6 +63,8 @@ class ContextModel(Protocol):
     def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens: ...
 
     def embed_image(self, visual: VisualTokens, form: VisualForm) -> Tensor: ...
+
+    def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor: ...
 
     def embed_text(self, states_MTD: Tensor, mask_MT: Tensor) -> Tensor: ...
 
@@ -137,6 +141,11 @@ class BatchContext:
     def visual(self) -> VisualTokens:
         """The visual tokens of all forms that this batch uses; one call of each encoder."""
         return self.model.encode_visual(self.inputs, self.view_forms)
+
+    @property
+    def sees_regions(self) -> bool:
+        """Whether any of the texts sees regions."""
+        return any(form is not VisualForm.PATCH for form in self.view_forms)
 
     @cached_property
     def visible_BPV(self) -> Tensor:
@@ -257,6 +266,54 @@ class BatchContext:
             visual.visible_BV(self.view_forms[0])[:, None],
             pooled=True,
         )[:, 0]
+
+    # -- masked regions
+
+    def masked_regions(
+        self, mask_feature_F: Tensor, probability: float, leak_iou: float
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Regions to predict, each from its place, the image's first text and the regions that may be seen.
+
+        A masked region is a token behind the text, made of `mask_feature_F` and the region's box. It and the text
+        see the other regions, without those that overlap a masked one by more than `leak_iou`, and no patches.
+
+        Args:
+            mask_feature_F: stands for the features that are to be predicted.
+            probability: share of the regions that are masked.
+            leak_iou: see above.
+
+        Returns:
+            States (K, D) of the fusion head at the masked regions, and the row and the column of each in
+            `roi_features`, both (K,); None if no image of the batch has regions.
+        """
+        boxes, real = self.inputs['roi_boxes'], self.inputs['roi_mask']
+        seeds = [self._row_seed(row) for row in range(self.B)]
+        chosen, hidden = draw_masked_regions(boxes, real, probability, leak_iou, seeds)
+        most = int(chosen.sum(1).max()) if chosen.numel() else 0
+        if most == 0:
+            return None
+        place = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+        asked = chosen.gather(1, place)
+        queries = self.model.embed_regions(
+            mask_feature_F.expand(*place.shape, -1), boxes.gather(1, place[..., None].expand(-1, -1, 4))
+        )
+        # The masked tokens are visual tokens as well: with all regions masked there is still something to attend to.
+        seen = asked.clone()
+        seen[:, 0] |= ~real.any(1)
+        states = self.model.fusion(
+            self.text_states_BPTD[:, :1],
+            self.text_mask_BPT[:, :1],
+            torch.cat([self.visual.tokens_BVD[:, : real.shape[1]], queries], 1),
+            torch.cat([real & ~hidden, seen], 1)[:, None],
+            queries_BPQD=queries[:, None],
+            query_mask_BPQ=asked[:, None],
+        )[:, 0, -most:]
+        rows, columns = asked.nonzero(as_tuple=True)
+        return states.flatten(0, 1).index_select(0, rows * most + columns), rows, place[rows, columns]
+
+    def _row_seed(self, row: int) -> int:
+        rank, _ = rank_and_world_size()
+        return (int(self.inputs.get('step_seed', 0)) * 0x9E3779B1 + rank * self.B + row) % 2**63
 
     def cross_view_similarities(self, mismatched: bool, local_loss: bool) -> PairSimilarities:
         """Cosines of z^a and z^b over the global batch, computed once for all objectives that ask alike.

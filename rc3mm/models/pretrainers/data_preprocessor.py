@@ -32,9 +32,12 @@ class VLDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """`{'inputs': ..., 'data_samples': ...}` -> the same, on the device, with float images."""
+        """`{'inputs': ..., 'data_samples': ...}` -> the same, on the device, with float images.
+
+        The uint8 images stay at hand as `pixels`, for a detector with a normalisation of its own.
+        """
         data = self.cast_data(data)
         if 'image' in data['inputs']:
-            image = data['inputs']['image']
+            data['inputs']['pixels'] = image = data['inputs']['image']
             data['inputs']['image'] = (image.to(self.mean.dtype) - self.mean) / self.std
         return data

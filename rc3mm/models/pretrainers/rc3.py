@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rc3mm.models.layers import MaskedLMHead, masked_mean
 from rc3mm.models.losses import Temperature
 from rc3mm.models.objectives import ITM, BatchContext, VisualTokens
+from rc3mm.models.pretrainers.regions import extract_regions
 from rc3mm.models.pretrainers.view_forms import ViewForms, check_forms
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VLDataSample
@@ -36,6 +37,8 @@ class RC3(BaseModel):
         fusion: config of the fusion head; its text width is set here.
         patch_encoder: config of the patch encoder, or None for a model of regions alone.
         roi_encoder: config of the ROI encoder, or None for a model of patches alone.
+        roi_extractor: config of a `RoiExtractor` that finds the regions of batches that carry none, or None. It needs
+            `detector_image` (transform `DetectorImage`), or takes `image` as it is.
         objectives: name -> config; the name labels the loss.
         embed_dim: E, of the embeddings of both towers and of z.
         form_probs: probability of each way to choose visual forms in training: `roi`, `patch`, `both` (all texts of
@@ -54,6 +57,7 @@ class RC3(BaseModel):
         fusion: dict,
         patch_encoder: dict | None = None,
         roi_encoder: dict | None = None,
+        roi_extractor: dict | None = None,
         objectives: Mapping[str, dict] | None = None,
         embed_dim: int = 256,
         form_probs: Mapping[str, float] | None = None,
@@ -69,6 +73,7 @@ class RC3(BaseModel):
         width = self.fusion.width
         self.patch_encoder: Any = MODELS.build({'width': width, **patch_encoder}) if patch_encoder else None
         self.roi_encoder: Any = MODELS.build({'width': width, **roi_encoder}) if roi_encoder else None
+        self.roi_extractor: Any = MODELS.build(roi_extractor) if roi_extractor else None
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
         self.negatives_within = negatives_within
@@ -94,26 +99,55 @@ class RC3(BaseModel):
     def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens:
         """Visual tokens of the given forms; no encoder runs that no form needs.
 
+        An image without regions is shown as patches wherever regions are asked for.
+
         Args:
-            inputs: `image` (B, 3, H, W), normalised, and/or `roi_features` (B, R, F), `roi_boxes` (B, R, 4), shares of
-                width and height, and `roi_mask` (B, R).
+            inputs: what `vl_collate` makes of images and regions, with normalised images. Without `roi_features` the
+                ROI extractor, if there is one, finds the regions, and adds them to `inputs`.
             forms: the forms that will be asked of the result.
 
         Raises:
             KeyError: the batch lacks what a form needs.
         """
         parts, masks, is_roi = [], [], []
+        patch_rows: Tensor | None = None  # None: of all images
+        needs_patches = any(form is not VisualForm.ROI for form in forms)
         if any(form is not VisualForm.PATCH for form in forms):
+            if 'roi_features' not in inputs and self.roi_extractor is not None:
+                inputs.update(extract_regions(self.roi_extractor, inputs))
             self._require(inputs, 'roi_features', forms)
-            parts.append(self.roi_encoder(inputs['roi_features'], inputs['roi_boxes']))
+            parts.append(self.embed_regions(inputs['roi_features'], inputs['roi_boxes']))
             masks.append(inputs['roi_mask'])
             is_roi.append(torch.ones(parts[-1].shape[1], dtype=torch.bool, device=parts[-1].device))
-        if any(form is not VisualForm.ROI for form in forms):
+            if not needs_patches and inputs.get('roi_missing'):
+                needs_patches, patch_rows = True, torch.tensor(inputs['roi_missing'], device=parts[-1].device)
+        if needs_patches:
             self._require(inputs, 'image', forms)
-            parts.append(self.patch_encoder(inputs['image']))
-            masks.append(torch.ones(parts[-1].shape[:2], dtype=torch.bool, device=parts[-1].device))
-            is_roi.append(torch.zeros(parts[-1].shape[1], dtype=torch.bool, device=parts[-1].device))
+            tokens, mask = self._encode_patches(inputs, patch_rows)
+            parts.append(tokens)
+            masks.append(mask)
+            is_roi.append(torch.zeros(tokens.shape[1], dtype=torch.bool, device=tokens.device))
         return VisualTokens(torch.cat(parts, 1), torch.cat(masks, 1), torch.cat(is_roi))
+
+    def _encode_patches(self, inputs: dict[str, Any], rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Patch tokens (B, V, D) and their mask (B, V); of the given rows only, or of all that have an image."""
+        image, image_rows = inputs['image'], inputs.get('image_rows')
+        if image_rows is None and rows is None:
+            tokens = self.patch_encoder(image)
+            return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        B = len(inputs['roi_mask'])
+        held = torch.arange(B, device=image.device) if image_rows is None else image_rows
+        wanted = held if rows is None else rows
+        if not torch.isin(wanted, held).all():
+            raise KeyError('some images of this batch have neither regions nor an image to fall back to')
+        some = self.patch_encoder(image[torch.searchsorted(held, wanted)])
+        tokens = some.new_zeros(B, *some.shape[1:]).index_copy(0, wanted, some)
+        mask = torch.zeros(B, dtype=torch.bool, device=image.device).index_fill(0, wanted, True)
+        return tokens, mask[:, None].expand(-1, tokens.shape[1])
+
+    def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor:
+        """Region tokens, (B, R, D); boxes as shares of width and height."""
+        return self.roi_encoder(features_BRF, boxes_BR4)
 
     @staticmethod
     def _require(inputs: dict[str, Any], key: str, forms: Sequence[VisualForm]) -> None:
@@ -190,7 +224,9 @@ class RC3(BaseModel):
         raise ValueError(f'mode must be loss, predict or tensor, got {mode!r}')
 
     def _losses(self, inputs: dict[str, Any], data_samples: list[VLDataSample]) -> dict[str, Tensor]:
-        forms = self.form_sampler.sample(inputs, len(inputs['text_ids']) // len(data_samples))
+        forms = self.form_sampler.sample(
+            inputs, len(inputs['text_ids']) // len(data_samples), can_extract=self.roi_extractor is not None
+        )
         context = BatchContext(self, inputs, data_samples, forms, self.negatives_within)
         usable = {name: objective for name, objective in self.objectives.items() if context.source in objective.sources}
         if not usable:
@@ -199,15 +235,21 @@ class RC3(BaseModel):
                 f'{sorted({source for objective in self.objectives.values() for source in objective.sources})}'
             )
         seed = int(inputs.get('step_seed', 0))
-        drawn = [name for name, objective in usable.items() if objective.runs_at(context.source, seed, name)]
+        drawn = {name: it for name, it in usable.items() if it.runs_at(context.source, seed, name)}
+        # a step in which chance left nobody would be lost
+        losses = self._run(drawn, context) or self._run(usable, context)
+        self._check_finite(losses, data_samples, inputs)
+        return losses
+
+    @staticmethod
+    def _run(objectives: Mapping[str, Any], context: BatchContext) -> dict[str, Tensor]:
+        """Weighted losses `loss_<name>` and diagnostics `<name>_<diagnostic>` of some objectives."""
         losses: dict[str, Tensor] = {}
-        for name in drawn or usable:  # a step in which chance left nobody would be lost
-            objective = usable[name]
+        for name, objective in objectives.items():
             for key, value in objective(context).items():
                 losses[f'loss_{name}' if key == 'loss' else f'{name}_{key}'] = (
                     value * objective.loss_weight if key == 'loss' else value
                 )
-        self._check_finite(losses, data_samples, inputs)
         return losses
 
     @staticmethod

@@ -56,12 +56,13 @@ class ViewForms:
         """Every form that can be drawn."""
         return set().union(*(_CHOICES[choice] for choice in self.probs))
 
-    def sample(self, inputs: dict[str, Any], num_texts: int) -> list[VisualForm]:
+    def sample(self, inputs: dict[str, Any], num_texts: int, can_extract: bool = False) -> list[VisualForm]:
         """The form that each of the P texts sees; among the choices that the batch's data allows.
 
         Args:
             inputs: the batch; `step_seed` decides, `image` and `roi_features` limit the choice.
             num_texts: P.
+            can_extract: regions can be found in the images.
 
         Returns:
             P forms; empty for a batch without images.
@@ -69,9 +70,11 @@ class ViewForms:
         Raises:
             KeyError: the batch has images or regions, but allows none of the configured choices.
         """
-        present = {'image', 'roi_features'} & set(inputs)
+        present = {'image', 'detector_image', 'roi_features'} & set(inputs)
         if not present:
             return []
+        if can_extract and present & {'image', 'detector_image'}:
+            present.add('roi_features')
         allowed = [choice for choice in self.probs if all(_NEEDS[form] <= present for form in _CHOICES[choice])]
         if not allowed:
             raise KeyError(

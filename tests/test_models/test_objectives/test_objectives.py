@@ -16,6 +16,7 @@ REACHED = {
     ('itc', 'weak'): ENCODERS | {'image_projection', 'text_projection', 'tau_towers'},
     ('itm', 'strict'): ENCODERS | {'fusion', 'objectives.itm'},
     ('mlm', 'weak'): ENCODERS | {'fusion', 'lm_head'},
+    ('mrm', 'strict'): {'roi_encoder', 'text_encoder', 'fusion', 'objectives.mrm'},
     ('vtlm', 'strict'): ENCODERS | {'fusion', 'lm_head'},
     ('tlm', 'parallel'): {'text_encoder', 'lm_head'},
     ('xvtcl', 'strict'): ENCODERS | {'fusion', 'fused_projection', 'tau_fused'},
@@ -72,8 +73,8 @@ def test_an_objective_runs_on_its_sources_only(rc3: Any, batch: Any) -> None:
         for source in ('strict', 'weak', 'parallel')
     }
     assert names == {
-        'strict': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_vtlm', 'loss_xvtcl'},
-        'weak': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_rxvtcl'},
+        'strict': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_mrm', 'loss_vtlm', 'loss_xvtcl'},
+        'weak': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_mrm', 'loss_rxvtcl'},
         'parallel': {'loss_tlm'},
     }
 

@@ -123,6 +123,47 @@ def test_a_batch_without_regions_uses_the_forms_it_can(rc3: Any, batch: Any) -> 
         assert model.form_sampler.sample(inputs, 2) == [VisualForm.PATCH] * 2
 
 
+def test_an_image_without_regions_is_shown_as_patches(rc3: Any, batch: Any) -> None:
+    model = rc3(form_probs=dict(roi=1.0), test_form='roi')
+    model.eval()
+    inputs = model.data_preprocessor(batch('strict'))['inputs']
+    whole = {form: model.embed_image(model.encode_visual(inputs, [form]), form) for form in VisualForm}
+    seen = []
+    model.patch_encoder.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    inputs['roi_mask'][[2, 5]] = False
+    inputs['roi_missing'] = [2, 5]
+    has = torch.tensor([row not in (2, 5) for row in range(8)])
+    for form in VisualForm:
+        mixed = model.embed_image(model.encode_visual(inputs, [form]), form)
+        assert torch.allclose(mixed[has], whole[form][has], atol=1e-5)
+        assert torch.allclose(mixed[~has], whole[VisualForm.PATCH][~has], atol=1e-5)
+    assert seen == [2, 8, 8]  # the form `roi` encodes the two images that need it, and no more
+
+    # the same where only those two images were decoded
+    few = {**inputs, 'image': inputs['image'][[2, 5]], 'image_rows': torch.tensor([2, 5])}
+    mixed = model.embed_image(model.encode_visual(few, [VisualForm.ROI]), VisualForm.ROI)
+    assert torch.allclose(mixed[~has], whole[VisualForm.PATCH][~has], atol=1e-5)
+    few = {**inputs, 'image': inputs['image'][[2]], 'image_rows': torch.tensor([2])}
+    with pytest.raises(KeyError, match='neither regions nor an image'):
+        model.encode_visual(few, [VisualForm.ROI])
+
+
+def test_a_batch_without_any_region_trains_as_patches(rc3: Any, batch: Any) -> None:
+    model = rc3(form_probs=dict(roi=1.0), test_form='roi')
+    data = batch('strict')
+    inputs = data['inputs']
+    inputs.update(
+        roi_features=torch.zeros(8, 0, 192),
+        roi_boxes=torch.zeros(8, 0, 4),
+        roi_mask=torch.zeros(8, 0, dtype=torch.bool),
+    )
+    inputs['roi_missing'] = list(range(8))
+    losses = run(model, data)
+    sum(value for name, value in losses.items() if name.startswith('loss_')).backward()
+    assert float(losses['loss_mrm']) == 0  # nothing to predict
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
 def test_impossible_configurations_are_refused(rc3: Any) -> None:
     with pytest.raises(ValueError, match='needs a patch encoder, a ROI encoder'):
         rc3(patch_encoder=None, roi_encoder=None)
@@ -167,5 +208,7 @@ def test_state_dict_keys_are_a_contract(rc3: Any) -> None:
     expected |= {'patch_encoder.form_embedding', 'roi_encoder.form_embedding'}
     expected |= {'tau_towers.log_tau', 'tau_fused.log_tau', 'lm_head.bias'}
     expected |= {f'lm_head.{part}.{p}' for part in ('dense', 'norm') for p in ('weight', 'bias')}
+    expected |= {f'objectives.mrm.{part}.{p}' for part in ('transform.0', 'transform.2') for p in ('weight', 'bias')}
+    expected |= {'objectives.mrm.mask_feature', 'objectives.mrm.regressor.weight', 'objectives.mrm.regressor.bias'}
     expected |= {f'objectives.rxvtcl.means.{name}' for name in ('s_pos', 's_neg', 'updates')}
     assert own == expected
