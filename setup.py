@@ -24,6 +24,7 @@ PACKAGE_DATA = (
     'py.typed',
     'datasets/emoji/data/**/*',
     'datasets/emoji/tokenizer/**/*',
+    'models/detectors/weights/*',
     'visualization/fonts/**/*',
 )
 

@@ -15,6 +15,7 @@ from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from torch.optim import AdamW
 
+from rc3mm.models.detectors import RoiExtractor
 from rc3mm.models.detectors.coco import CocoBoxes
 
 default_scope = 'mmdet'
@@ -187,3 +188,14 @@ param_scheduler = [
     dict(type=LinearLR, start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type=CosineAnnealingLR, eta_min=1e-5, by_epoch=False, begin=100, end=max_iters),
 ]
+
+# What pre-training uses: the weights that ship, up to eight regions an image, those that score above 0.3.
+roi_extractor = dict(
+    type=RoiExtractor,
+    detector=dict(model=model, test_pipeline=test_pipeline),
+    checkpoint='emoji',
+    feature='head',
+    min_regions=1,
+    max_regions=8,
+    score_thr=0.3,
+)

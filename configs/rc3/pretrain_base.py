@@ -13,18 +13,18 @@ Data and weights are not shipped. The program says what is missing, what it is a
             train.jsonl                     CC3M captions in six languages: UC2's translations, CCLM's layout
             heldout.jsonl                   10,000 other images of CC3M in the same layout
             images/...                      unless the lines hold the images
-            roi/<image_id>.npz              region features: features, boxes, image_h, image_w
+            regions/                        a RoiStore: 36 regions an image, see docs/roi_features.md
         wit/
             train.jsonl                     texts in several languages, with their relevance
             images/...
-            roi/<image_id>.npz
+            regions/
         wikimatrix/
             WikiMatrix.{aa-bb}.tsv          the 15 pairs of cs de en fr ja zh, decompressed
     weights/                                or another folder: RC3MM_WEIGHTS=...
         xlm-roberta-base/                   else fetched from the Hugging Face hub
         vit_base_patch16_224.safetensors    else fetched by timm
 
-`JsonLinesPairs`, `WikiMatrix` and `LoadRoiNpz` describe the layouts. The first start writes an index beside
+`JsonLinesPairs`, `WikiMatrix` and `RoiStore` describe the layouts. The first start writes an index beside
 each file of lines.
 """
 

@@ -5,12 +5,12 @@ from rc3mm.datasets.collate import vl_collate
 from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
 from rc3mm.datasets.json_lines import JsonLinesPairs
 from rc3mm.datasets.mixed import MixedSources
+from rc3mm.datasets.roi import RoiStore
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
 from rc3mm.datasets.transforms import (
     DecodeImage,
     DetectorImage,
     LoadRegions,
-    LoadRoiNpz,
     MaskTokens,
     PackVLInputs,
     ResizeImage,
@@ -30,13 +30,13 @@ __all__ = [
     'EvalSampler',
     'JsonLinesPairs',
     'LoadRegions',
-    'LoadRoiNpz',
     'MaskTokens',
     'MixedSourceSampler',
     'MixedSources',
     'PackVLInputs',
     'ResizeImage',
     'RoiPixels',
+    'RoiStore',
     'ScoreRelevance',
     'Tokenize',
     'VLDataset',

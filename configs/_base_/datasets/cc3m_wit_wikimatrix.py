@@ -12,12 +12,13 @@ from rc3mm.datasets import (
     DecodeImage,
     EvalSampler,
     JsonLinesPairs,
-    LoadRoiNpz,
+    LoadRegions,
     MaskTokens,
     MixedSources,
     MixedSourceSampler,
     PackVLInputs,
     ResizeImage,
+    RoiStore,
     Tokenize,
     WikiMatrix,
     vl_collate,
@@ -29,20 +30,22 @@ image_size = 224
 
 cc3m_train = f'{data_root}/cc3m/train.jsonl'
 cc3m_heldout = f'{data_root}/cc3m/heldout.jsonl'
-cc3m_roi = f'{data_root}/cc3m/roi'
+cc3m_regions = f'{data_root}/cc3m/regions'
 wit_train = f'{data_root}/wit/train.jsonl'
-wit_roi = f'{data_root}/wit/roi'
+wit_regions = f'{data_root}/wit/regions'
 wikimatrix = [f'{data_root}/wikimatrix/WikiMatrix.{a}-{b}.tsv' for a in languages for b in languages if a < b]
 
+# 1,600 classes of Visual Genome and the background, for MRM.
+load = dict(type=LoadRegions, feature_dim=2048, num_regions=36, class_probs=True, num_classes=1601)
 # Boxes are scaled to the image where they are loaded, and along with it where it is resized.
 cc3m_visual = [
     dict(type=DecodeImage),
-    dict(type=LoadRoiNpz, root=cc3m_roi, num_regions=36),
+    dict(**load, source=dict(type=RoiStore, path=cc3m_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]
 wit_visual = [
     dict(type=DecodeImage),
-    dict(type=LoadRoiNpz, root=wit_roi, num_regions=36),
+    dict(**load, source=dict(type=RoiStore, path=wit_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]
 tokenize = dict(type=Tokenize, tokenizer=tokenizer, max_length=64)
@@ -131,10 +134,10 @@ required_data = [
         layout='as cc3m/train.jsonl',
     ),
     dict(
-        path=cc3m_roi,
-        what='region features of CC3M',
-        get='a Faster R-CNN detector run over the images (2048-d, 36 regions)',
-        layout='a file an image, <image_id>.npz: features (36, 2048), boxes (36, 4), image_h, image_w',
+        path=cc3m_regions,
+        what='regions of CC3M: 36 an image, 2048-d, with class distributions',
+        get='tools/extract_roi_features.py configs/detectors/bottom_up_r101_c4_vg.py run over the images',
+        layout='the store that it writes, or tools/dataset_converters/convert_roi_features.py makes of other files',
     ),
     dict(
         path=wit_train,
@@ -145,10 +148,10 @@ required_data = [
         phases=['train'],
     ),
     dict(
-        path=wit_roi,
-        what='region features of WIT',
+        path=wit_regions,
+        what='regions of WIT',
         get='as those of CC3M',
-        layout='as cc3m/roi',
+        layout='as cc3m/regions',
         phases=['train'],
     ),
     dict(

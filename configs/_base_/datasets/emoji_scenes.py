@@ -10,7 +10,6 @@ from rc3mm.datasets import (
     MixedSources,
     MixedSourceSampler,
     PackVLInputs,
-    RoiPixels,
     ScoreRelevance,
     Tokenize,
     vl_collate,
@@ -21,7 +20,6 @@ tokenizer = 'emoji'
 world = dict(num_concepts=100, level='easy', image_size=48)
 num_strict = 20_000
 
-roi = dict(type=RoiPixels, size=8)
 tokenize = dict(type=Tokenize, tokenizer=tokenizer, max_length=60)
 pack = dict(type=PackVLInputs)
 
@@ -29,7 +27,7 @@ strict = dict(
     type=EmojiStrict,
     num_scenes=num_strict,
     seed=1,
-    pipeline=[roi, tokenize, dict(type=MaskTokens, tokenizer=tokenizer, kinds=('pair',)), pack],
+    pipeline=[tokenize, dict(type=MaskTokens, tokenizer=tokenizer, kinds=('pair',)), pack],
     **world,
 )
 # The scorer reads the captions of the strict source; EmojiParallel of the same seed is those captions, unrendered.
@@ -43,7 +41,6 @@ weak = dict(
     num_scenes=1_000_000,
     seed=2,
     pipeline=[
-        roi,
         tokenize,
         dict(type=MaskTokens, tokenizer=tokenizer, kinds=('single',)),
         dict(type=ScoreRelevance, scorer=scorer),
@@ -81,10 +78,10 @@ eval_loader = dict(
     collate_fn=dict(type=vl_collate, pad_id=1),
 )
 val_dataloader = dict(
-    dataset=dict(type=EmojiRetrieval, num_scenes=200, split='val', pipeline=[roi, tokenize, pack], **world),
+    dataset=dict(type=EmojiRetrieval, num_scenes=200, split='val', pipeline=[tokenize, pack], **world),
     **eval_loader,
 )
 test_dataloader = dict(
-    dataset=dict(type=EmojiRetrieval, num_scenes=500, split='test', pipeline=[roi, tokenize, pack], **world),
+    dataset=dict(type=EmojiRetrieval, num_scenes=500, split='test', pipeline=[tokenize, pack], **world),
     **eval_loader,
 )

@@ -12,6 +12,7 @@ from rc3mm.models import (
     ITC,
     ITM,
     MLM,
+    MRM,
     RC3,
     TLM,
     VTLM,
@@ -50,6 +51,7 @@ model = dict(
         ),
         vtlm=dict(type=VTLM, sources=('strict',)),
         mlm=dict(type=MLM, sources=('weak',)),
+        mrm=dict(type=MRM, width=width, feature_dim=2048, num_classes=1601, sources=('strict', 'weak')),
         tlm=dict(type=TLM, sources=('parallel',)),
     ),
 )

@@ -4,14 +4,12 @@ from rc3mm.datasets.transforms.image import DecodeImage, ResizeImage, RoiPixels
 from rc3mm.datasets.transforms.packing import PackVLInputs
 from rc3mm.datasets.transforms.regions import DetectorImage, LoadRegions
 from rc3mm.datasets.transforms.relevance import ScoreRelevance
-from rc3mm.datasets.transforms.roi_npz import LoadRoiNpz
 from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 
 __all__ = [
     'DecodeImage',
     'DetectorImage',
     'LoadRegions',
-    'LoadRoiNpz',
     'MaskTokens',
     'PackVLInputs',
     'ResizeImage',

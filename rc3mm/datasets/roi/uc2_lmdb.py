@@ -1,0 +1,128 @@
+"""Region features in the LMDB files of UC2 (and UNITER, from which it has the layout)."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rc3mm.datasets.roi.lmdb_file import LmdbFile
+from rc3mm.datasets.roi.record import Background, RoiRecordError, as_array, make_regions, require
+from rc3mm.registry import DATASETS
+from rc3mm.structures.regions import Regions
+
+__all__ = ['Uc2Lmdb']
+
+_LZ4, _ZIP = b'\x04\x22\x4d\x18', b'PK\x03\x04'  # how a frame of lz4 and an .npz archive begin
+
+
+@DATASETS.register_module()
+class Uc2Lmdb:
+    """Regions by image id from folders such as `feat_th0.2_max100_min10[_compressed]` or `feat_numbb36`.
+
+    A value is msgpack with NumPy arrays, or an .npz archive, either perhaps compressed by lz4; which, its first bytes
+    tell. Entries: `features`, `norm_bb` (x1, y1, x2, y2, w, h as shares of the image), and, where there, `conf`
+    and `soft_labels`. The files do not know the images' sizes, so boxes stay shares and `image_size` is (1, 1).
+
+    Ids are the keys as they are, which often end in `.npz`. The keys `keys` and `__keys__` are no images.
+
+    Args:
+        path: the folder of the LMDB, or its file.
+        feature_dim: what the features' width must be; None for any.
+        background: which column of `soft_labels` is the background; the detectors of these files put it first.
+
+    Raises:
+        FileNotFoundError: there is no such LMDB.
+        ValueError: the file was cut short.
+    """
+
+    def __init__(self, path: str | Path, *, feature_dim: int | None = None, background: Background = 'first') -> None:
+        self.feature_dim = feature_dim
+        self.background = background
+        self._file = LmdbFile(path, not_ids={b'keys', b'__keys__'})
+
+    def __len__(self) -> int:
+        """Images."""
+        return len(self._file)
+
+    def __contains__(self, image_id: object) -> bool:
+        return isinstance(image_id, str) and image_id in self._file
+
+    def ids(self) -> Iterator[str]:
+        """All ids, in the order of their bytes."""
+        return self._file.ids()
+
+    def get(self, image_id: str) -> Regions:
+        """The regions of an image.
+
+        Raises:
+            KeyError: there are none.
+            RoiRecordError: the record cannot be used.
+        """
+        where = f'{self._file.path}, key {image_id!r}'
+        data = self._file.get(image_id)
+        if data is None:
+            raise KeyError(f'{where}: there is no such key among {len(self):,} images; extract this image too')
+        record = _unpack(data, where)
+        boxes = as_array(record, ('norm_bb',), where)
+        if boxes is not None and (boxes.ndim != 2 or boxes.shape[1] < 4):
+            raise RoiRecordError(
+                where, 'shapes that do not agree', f'norm_bb has the shape {boxes.shape}, expected (n, 6)'
+            )
+        return make_regions(
+            where,
+            as_array(record, ('features',), where),
+            None if boxes is None else boxes[:, :4],
+            (1, 1),
+            scores=as_array(record, ('conf',), where),
+            class_probs=as_array(record, ('soft_labels',), where),
+            background=self.background,
+            feature_dim=self.feature_dim,
+        )
+
+
+def _unpack(data: bytes, where: str) -> dict[str, Any]:
+    if data.startswith(_LZ4):
+        frame = require('lz4.frame', f'reading {where}')
+        try:
+            data = frame.decompress(data)
+        except (RuntimeError, EOFError) as error:
+            raise RoiRecordError(where, 'broken lz4', str(error)) from error
+    if data.startswith(_ZIP):
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise RoiRecordError(where, 'a broken .npz archive', str(error)) from error
+    msgpack = require('msgpack', f'reading {where}')
+    try:
+        record = msgpack.unpackb(data, object_hook=_array, strict_map_key=False)
+    except _ObjectsError as error:
+        raise RoiRecordError(
+            where, 'pickled objects', f'{error}, which are not read since they can run code'
+        ) from error
+    except Exception as error:  # as many kinds as there are ways to damage it
+        raise RoiRecordError(where, 'broken msgpack', f'{type(error).__name__} {error}'.strip()) from error
+    if not isinstance(record, dict):
+        raise RoiRecordError(where, 'broken msgpack', f'it holds a {type(record).__name__}, no dictionary')
+    return record
+
+
+class _ObjectsError(Exception):
+    """An array of Python objects or records."""
+
+
+def _array(entry: dict[Any, Any]) -> Any:
+    """The array or number that a dictionary of the packer of NumPy arrays stands for, or the dictionary itself."""
+    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in entry.items()}
+    if 'nd' not in fields:
+        return entry
+    kind, code = fields.get('kind', b''), fields.get('type')
+    code = code.decode() if isinstance(code, bytes) else code
+    if kind not in (b'', '') or not isinstance(code, str) or np.dtype(code).hasobject:
+        raise _ObjectsError('it holds Python objects or records')
+    values = np.frombuffer(fields['data'], np.dtype(code))
+    return values.reshape(fields['shape']) if fields['nd'] else values[0]
