@@ -113,7 +113,7 @@ model = dict(
         ),
     ),
     test_cfg=dict(
-        rpn=dict(nms_pre=100, max_per_img=40, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=2),
+        rpn=dict(nms_pre=64, max_per_img=16, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=2),
         rcnn=dict(score_thr=0.01, nms=dict(type='nms', iou_threshold=0.5), max_per_img=50),
     ),
 )
