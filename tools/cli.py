@@ -28,6 +28,7 @@ __all__ = [
 _LIVE = {name for name in inspect.signature(Runner.__init__).parameters if name not in ('self', 'cfg')} | {
     'runner_type',
     'required_files',
+    'roi_extractor',
     'test_after_train',
     'model_wrapper_cfg',
     'compile',

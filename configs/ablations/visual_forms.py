@@ -20,7 +20,7 @@ from mmengine.optim import CosineAnnealingLR, LinearLR
 from rc3mm.datasets import LoadRegions, RoiStore
 from rc3mm.engine import RC3TrainLoop
 
-max_iters = 1000
+max_iters = 800
 num_strict, num_weak, num_test = 4000, 12_000, 500
 stores = 'data/emoji_regions'
 

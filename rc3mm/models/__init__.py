@@ -1,5 +1,6 @@
 """Encoders, objectives and the models built of them; importing this fills the model registry."""
 
+from rc3mm.models.detectors import RoiExtractor
 from rc3mm.models.encoders import FusionEncoder, PatchEncoder, RoiEncoder, TextEncoder
 from rc3mm.models.objectives import (
     ITC,
@@ -30,6 +31,7 @@ __all__ = [
     'PatchEncoder',
     'RXVtCL',
     'RoiEncoder',
+    'RoiExtractor',
     'SoftTargetRegularizer',
     'TextEncoder',
     'VLDataPreprocessor',

@@ -23,8 +23,9 @@ class _Lines(LineIndex):
     def head(self, index: int, length: int) -> bytes:
         """The first bytes of a line."""
         record = self._record(index)
-        with self.path.open('rb', buffering=0) as file:
-            return os.pread(file.fileno(), min(length, int(record['length'])), int(record['offset']))
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+        return os.pread(self._descriptor, min(length, int(record['length'])), int(record['offset']))
 
 
 @DATASETS.register_module()

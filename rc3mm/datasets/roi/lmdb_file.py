@@ -52,10 +52,11 @@ class LmdbFile:
 
     def get(self, image_id: str) -> bytes | None:
         """The value of an id, None if there is none."""
-        key = image_id.encode()
-        if not key or key in self._not_ids:
+        key = image_id.encode(errors='surrogatepass')
+        environment = self._open()
+        if not 0 < len(key) <= environment.max_key_size() or key in self._not_ids:
             return None
-        with self._open().begin() as transaction:
+        with environment.begin() as transaction:
             value: bytes | None = transaction.get(key)
             return value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rc3mm.datasets.roi.record import Background, RoiRecordError, make_regions
+from rc3mm.datasets.roi.record import Background, RoiRecordError, as_array, make_regions
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
 
@@ -85,20 +85,23 @@ class RoiNpzFolder:
                 where, 'no image size', f'image_h and image_w must be one positive number each, shapes are {shapes}'
             )
         height, width = (int(size.item()) for size in sizes)
-        features, boxes = arrays['features'], arrays['boxes']
-        if features.ndim != 2 or boxes.shape != (len(features), 4):
+        features, boxes, scores, class_probs = (
+            as_array(arrays, (name,), where) for name in ('features', 'boxes', *_OPTIONAL)
+        )
+        shapes = [None if array is None else array.shape for array in (features, boxes)]
+        if features is None or boxes is None or features.ndim != 2 or boxes.shape != (len(features), 4):
             raise RoiRecordError(
                 where,
                 'shapes that do not agree',
-                f'expected features (R, F) and boxes (R, 4), got {features.shape} and {boxes.shape}',
+                f'expected features (R, F) and boxes (R, 4), got {shapes[0]} and {shapes[1]}',
             )
         return make_regions(
             where,
             features,
             boxes,
             (height, width),
-            scores=arrays.get('scores'),
-            class_probs=arrays.get('class_probs'),
+            scores=scores,
+            class_probs=class_probs,
             background=self.background,
             feature_dim=self.feature_dim,
         )

@@ -101,6 +101,7 @@ def make_regions(
         raise RoiRecordError(where, 'shapes that do not agree', f'boxes have {boxes.size} numbers, not four a region')
     boxes = boxes.reshape(-1, 4).astype(np.float32)
     features = _rows(where, 'features', features, len(boxes))
+    features = features if features.dtype.kind == 'f' else features.astype(np.float32)
     if feature_dim is not None and features.shape[1] not in (feature_dim, 0):
         raise RoiRecordError(
             where, 'features of another width', f'they have {features.shape[1]} numbers, expected {feature_dim}'
@@ -121,7 +122,8 @@ def make_regions(
 
 
 def _rows(where: str, name: str, values: np.ndarray, count: int) -> np.ndarray:
-    """Values as `count` rows, from whatever shape they are stored in."""
+    """Values as `count` rows, from whatever shape they are stored in; a copy if they cannot be written to."""
+    values = np.require(values, requirements='W')  # tensors are made of them
     if values.ndim == 2 and len(values) == count:
         return values
     if count == 0 and values.size == 0:

@@ -10,7 +10,7 @@ from rc3mm.datasets.roi.manifest import Dtype
 from rc3mm.datasets.roi.tensor_file import TensorFile, is_temporary, write_tensors
 from rc3mm.structures.regions import Regions, RegionsError
 
-__all__ = ['RoiShard', 'finished_shards', 'hash_id', 'shard_path', 'write_shard']
+__all__ = ['RoiShard', 'finished_shards', 'hash_id', 'id_bytes', 'shard_path', 'write_shard']
 
 _FORMAT = 'rc3mm.roi.shard'
 _REGION_PARTS = ('features', 'boxes', 'scores', 'class_probs', 'attribute_probs')
@@ -20,7 +20,12 @@ _ALWAYS = {'features', 'boxes', 'offsets', 'sizes', 'ids', 'id_offsets', 'hashes
 
 def hash_id(image_id: str) -> int:
     """64 bits that stand for an id; different ids may share them."""
-    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), 'little')
+    return int.from_bytes(hashlib.blake2b(id_bytes(image_id), digest_size=8).digest(), 'little')
+
+
+def id_bytes(image_id: str) -> bytes:
+    """An id in UTF-8; half characters, which no id in a store has, pass, so that any text can be asked for."""
+    return image_id.encode(errors='surrogatepass')
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -51,7 +56,7 @@ def write_shard(
     Raises:
         RegionsError: the regions of an image cannot be used, differ in kind from those before, or leave the
             range of the dtype.
-        ValueError: an id comes twice.
+        ValueError: an id comes twice, or is no valid text.
     """
     path = shard_path(Path(folder), number)
     for other in path.parent.iterdir():
@@ -61,6 +66,8 @@ def write_shard(
     counts, sizes, rows = [0], [], dict[str, int]()
     for row, (image_id, regions) in enumerate(items):
         where = f'image {image_id!r} (number {row} of {path.name})'
+        if any('\ud800' <= character <= '\udfff' for character in image_id):
+            raise RegionsError(f'{where}: the id is no valid text (a file name in another encoding?); rename it')
         if image_id in rows:
             raise ValueError(f'{where} comes twice: it is number {rows[image_id]} as well; ids must differ')
         rows[image_id] = row

@@ -7,7 +7,7 @@ from typing import Any
 
 from rc3mm.datasets.roi.index import RoiIndex
 from rc3mm.datasets.roi.manifest import MANIFEST, PLAN, RoiManifest, read_manifest
-from rc3mm.datasets.roi.shard import RoiShard, finished_shards, shard_path
+from rc3mm.datasets.roi.shard import RoiShard, finished_shards, id_bytes, shard_path
 from rc3mm.datasets.roi.verify import check_shard
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
@@ -117,17 +117,17 @@ class RoiStore:
     def _find(self, image_id: str) -> tuple[RoiShard, int] | None:
         for number, row in self._index.candidates(image_id):
             shard = self._shard(number)
-            if shard.id_bytes(row) == image_id.encode():
+            if shard.id_bytes(row) == id_bytes(image_id):
                 return shard, row
         return None
 
     def _shard(self, number: int) -> RoiShard:
-        shard = self._shards.get(number)
+        shard = self._shards.pop(number, None)
         if shard is None:
-            shard = self._shards[number] = RoiShard(shard_path(self.path, number), self.manifest.command)
-            if len(self._shards) > _OPEN_SHARDS:
-                self._shards.popitem(last=False)
-        self._shards.move_to_end(number)
+            shard = RoiShard(shard_path(self.path, number), self.manifest.command)
+        self._shards[number] = shard  # the last one used stands last
+        if len(self._shards) > _OPEN_SHARDS:
+            self._shards.popitem(last=False)
         return shard
 
 

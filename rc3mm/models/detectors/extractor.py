@@ -54,8 +54,8 @@ class RoiExtractor(BaseModule):
         detector: path of an mmdet config file; `mmdet::` and the path of a config that mmdet ships; the model's entry
             of such a config; or a dictionary of `model` and `test_pipeline`.
         checkpoint: weights of the detector, `.pth` or `.safetensors`, or `emoji`, those of EmojiScenes' detector
-            (configs/detectors/faster_rcnn_emoji.py), which ship with rc3mm; None leaves it untrained. Pretrained parts that
-            the config names are never fetched.
+            (configs/detectors/faster_rcnn_emoji.py), which ship with rc3mm; None leaves it untrained. Pretrained parts
+            that the config names are never fetched.
         feature: `head`, what the box head classifies from (1024-d in FPN detectors); or `pooled`, the average over
             the ROI of what enters the box head (2048-d in C4 detectors, 256-d in FPN detectors).
         min_regions: an image has at least so many regions, if the detector finds as many; the same as `max_regions`
