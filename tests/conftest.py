@@ -97,7 +97,7 @@ def shrink(iterations: int, batch: int = 4, interval: int = 2) -> list[str]:
         'log_processor.window_size=2',
         *(f'train_dataloader.sampler.batch_size.{source}={batch}' for source in ('strict', 'weak', 'parallel')),
         *(f'{_SOURCES}.{source}.num_scenes=100' for source in ('strict', 'weak', 'parallel')),
-        f'{_SOURCES}.weak.pipeline.3.scorer.num_sentences=300',
+        f'{_SOURCES}.weak.pipeline.2.scorer.num_sentences=300',
         'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
         'val_dataloader.dataset.num_scenes=6',

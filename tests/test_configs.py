@@ -83,7 +83,8 @@ def make_data(root: Path) -> None:
         [{'binary': encoded[k], 'caption': captions[k], 'image_id': f'c{k}'} for k in range(8)],
     )
     write_lines(root / 'cc3m/heldout.jsonl', [{'binary': encoded[k], 'caption': captions[k]} for k in range(6)])
-    make_regions(root / 'cc3m/regions', [f'c{k}' for k in range(8)] + [f'heldout-{k + 1:09d}' for k in range(6)])
+    make_regions(root / 'cc3m/regions', [f'c{k}' for k in range(8)])
+    make_regions(root / 'cc3m/heldout_regions', [f'heldout-{k + 1:09d}' for k in range(6)])
     (root / 'wit/images').mkdir(parents=True)
     for k in range(8):
         (root / f'wit/images/{k}.jpg').write_bytes(make_jpeg(k))
@@ -256,13 +257,13 @@ def test_base_config_tells_all_that_is_missing(
         check_required_files(cfg)
     assert stop.value.code == 2
     message = capsys.readouterr().err
-    assert message.count(str(tmp_path)) >= 22 and '(22 missing)' in message
+    assert message.count(str(tmp_path)) >= 23 and '(23 missing)' in message
     with pytest.raises(SystemExit):
         check_required_files(cfg, 'test')
     assert '(4 missing)' in capsys.readouterr().err
     used = set(re.findall(rf'"{tmp_path}/((?:data/)[^"]+)"', json.dumps(cfg.to_dict(), default=str)))
     folders = {'data/cc3m', 'data/wit'}  # what relative paths of images start from
-    assert len(used) == 22 and all(f'{tmp_path}/{path}' in message for path in used - folders)
+    assert len(used) == 23 and all(f'{tmp_path}/{path}' in message for path in used - folders)
 
 
 # ------------------------------------------------------------------------------------------- metafiles

@@ -1,6 +1,7 @@
 """Train the arms of an ablation with several seeds, test them, and tabulate the results; see --help."""
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -101,9 +102,31 @@ def call(command: Sequence[str], log: Path, threads: int) -> None:
         raise CommandLineError(f'{shlex.join(command)} ended with code {done.returncode}; see {log}: {last}')
 
 
+def check_same(run: Run, config: str) -> None:
+    """Note what a run is made of, or compare it with what is noted."""
+    cfg = Config.fromfile(config)
+    cfg.pop('ablation')
+    text = json.dumps([cfg.to_dict(), run.options], default=str, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    note = run.folder / 'made_of.json'
+    if not note.exists():
+        run.folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({'sha256': digest, 'options': run.options}, indent=1), encoding='utf-8')
+    elif json.loads(note.read_text(encoding='utf-8'))['sha256'] != digest:
+        raise CommandLineError(
+            f'{run.folder} holds a run of another config or other options (see {note}); name another --work-dir, or '
+            'remove the folder'
+        )
+
+
 def execute(run: Run, config: str, threads: int) -> Run:
-    """Train and test one run, or read what is there of it."""
+    """Train and test one run, or read what is there of it.
+
+    Raises:
+        CommandLineError: a command failed, or the folder holds a run of another config or other options.
+    """
     log, python = run.folder / 'log.txt', sys.executable
+    check_same(run, config)
     done = run.folder / 'trained'
     if not done.exists():
         train = [python, 'tools/train.py', config, '--work-dir', str(run.folder), '--resume']
@@ -207,7 +230,7 @@ def main() -> None:
         bar = progress.add_task('runs', total=len(runs))
 
         def work(run: Run) -> Run:
-            finished = execute(run, args.config, max(1, cores // args.jobs))
+            finished = execute(run, str(Path(args.config).resolve()), max(1, cores // args.jobs))
             progress.advance(bar)
             return finished
 

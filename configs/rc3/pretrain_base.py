@@ -14,6 +14,7 @@ Data and weights are not shipped. The program says what is missing, what it is a
             heldout.jsonl                   10,000 other images of CC3M in the same layout
             images/...                      unless the lines hold the images
             regions/                        a RoiStore: 36 regions an image, see docs/roi_features.md
+            heldout_regions/
         wit/
             train.jsonl                     texts in several languages, with their relevance
             images/...

@@ -1,7 +1,7 @@
 """From packed samples to one homogeneous batch."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -27,7 +27,8 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
         `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
         all texts of the first image first; `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,)
-        flat, `labels` (K,); `relevance` (B,); `iteration`, `step_seed` (numbers).
+        flat, `labels` (K,); `relevance` (B,); `iteration`, `step_seed` (numbers); `roi_only` (True: images are there
+        for want of regions alone).
 
     Raises:
         ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch
@@ -51,7 +52,8 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
 
 def _pad(sequences: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([len(sequence) for sequence in sequences])
-    padded = pad_sequence(list(sequences), batch_first=True, padding_value=value)
+    dtype = reduce(torch.promote_types, (sequence.dtype for sequence in sequences))  # not that of the first
+    padded = pad_sequence([sequence.to(dtype) for sequence in sequences], batch_first=True, padding_value=value)
     return padded, torch.arange(padded.shape[1]) < lengths[:, None]
 
 
@@ -116,4 +118,5 @@ _COLLATORS: dict[str, Callable[..., dict[str, Any]]] = {
     'relevance': _relevance,
     'iteration': partial(_shared, key='iteration'),
     'step_seed': partial(_shared, key='step_seed'),
+    'roi_only': partial(_shared, key='roi_only'),
 }

@@ -1,5 +1,6 @@
 """EmojiScenes as datasets: strict pairs, weak pairs, parallel text and a retrieval benchmark."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -85,6 +86,8 @@ class EmojiScenes(VLDataset):
                 f'{most} scenes without repetition; {num_scenes} were asked for'
             )
         self.num_scenes, self.split, self.level = num_scenes, split, level
+        looks = (num_concepts, image_size, self.scene.styles, self.scene.sizes, seed, split_seed, concept_limit)
+        self._world = hashlib.blake2b(repr(looks).encode(), digest_size=3).hexdigest()
         self.num_concepts = num_concepts
 
     def __len__(self) -> int:
@@ -109,6 +112,10 @@ class EmojiScenes(VLDataset):
         """The scene behind a sample."""
         return self.scene(index)
 
+    def get_image_id(self, index: int) -> str:
+        """Id of a scene; a digest in it tells the worlds apart, so that no two pictures share an id."""
+        return f'emoji-{self.level}-{self.split}-{self._world}-{index:06d}'
+
     def get_sample(self, index: int) -> dict[str, Any]:
         """The raw sample of an index.
 
@@ -122,7 +129,7 @@ class EmojiScenes(VLDataset):
         """
         scene = self.scene(index)
         sample: dict[str, Any] = {
-            'image_id': f'emoji-{self.level}-{self.split}-{index:06d}',
+            'image_id': self.get_image_id(index),
             'source': self.source,
             'roi_boxes': np.array([item.box for item in scene.objects], np.float32),
             'roi_labels': np.array([item.concept for item in scene.objects], np.int64),

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from rc3mm.models.objectives import VisualTokens
 from rc3mm.utils.dist import rank_and_world_size
@@ -30,29 +31,25 @@ class LocalImages:
 
     Attributes:
         numbers: global image numbers, in the order of the rows of `tokens`.
-        tokens: chunks of visual tokens.
+        tokens_VD: of each image the tokens that its visual form shows.
     """
 
     numbers: list[int] = field(default_factory=list)
-    tokens: list[VisualTokens] = field(default_factory=list)
+    tokens_VD: list[Tensor] = field(default_factory=list)
 
-    def add(self, number: int, tokens: VisualTokens) -> None:
+    def add(self, number: int, tokens_VD: Tensor) -> None:
         """Keep one image."""
-        half = torch.float16 if tokens.tokens_BVD.is_cuda else tokens.tokens_BVD.dtype
         self.numbers.append(number)
-        self.tokens.append(VisualTokens(tokens.tokens_BVD.to(half), tokens.mask_BV, tokens.is_roi_V))
+        self.tokens_VD.append(tokens_VD.half() if tokens_VD.is_cuda else tokens_VD)
 
     def select(self, rows: Sequence[int], dtype: torch.dtype) -> VisualTokens:
         """Visual tokens of some of the kept images as one batch; shorter sequences are padded and masked."""
-        chosen = [self.tokens[row] for row in rows]
-        longest = max((tokens.is_roi_V for tokens in chosen), key=len)
-        V, D = len(longest), chosen[0].tokens_BVD.shape[-1]
-        batch = chosen[0].tokens_BVD.new_zeros((len(chosen), V, D), dtype=dtype)
-        mask = torch.zeros((len(chosen), V), dtype=torch.bool, device=batch.device)
-        for row, tokens in enumerate(chosen):
-            batch[row, : len(tokens.is_roi_V)] = tokens.tokens_BVD[0].to(dtype)
-            mask[row, : len(tokens.is_roi_V)] = tokens.mask_BV[0]
-        return VisualTokens(batch, mask, longest)
+        chosen = [self.tokens_VD[row].to(dtype) for row in rows]
+        batch = pad_sequence(chosen, batch_first=True)
+        lengths = torch.tensor([len(tokens) for tokens in chosen], device=batch.device)
+        places = torch.arange(batch.shape[1], device=batch.device)
+        # what was kept is what may be seen, so nobody asks any more which tokens are regions
+        return VisualTokens(batch, places < lengths[:, None], torch.zeros_like(places, dtype=torch.bool))
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,7 @@ class RetrievalLoop(BaseLoop):
             data = self.model.data_preprocessor(batch)
             inputs, samples = data['inputs'], data['data_samples']
             visual = self.model.encode_visual(inputs, [form])
+            visible_BV = visual.visible_BV(form)
             image_BE = self.model.embed_image(visual, form).float().cpu()
             states = self.model.text_encoder(inputs['text_ids'], inputs['text_mask'])
             text_ME = self.model.embed_text(states, inputs['text_mask']).float().cpu()
@@ -203,7 +204,7 @@ class RetrievalLoop(BaseLoop):
                     }
                 )
                 if self.rerank_topk or self.shortcut:
-                    local.add(images[-1]['number'], visual[position : position + 1])
+                    local.add(images[-1]['number'], visual.tokens_BVD[position][visible_BV[position]])
             self.runner.call_hook(f'after_{phase}_iter', batch_idx=number, data_batch=batch, outputs=samples)
         return images, local
 
@@ -340,7 +341,7 @@ class RetrievalLoop(BaseLoop):
                 visual = local.select(images, states.dtype)
                 where = {image: place for place, image in enumerate(images)}
                 owner = torch.tensor([where[pairs[position][2]] for position in positions], device=device)
-                fused = self.model.fuse_pairs(states[rows], mask[rows], visual, owner, form)
+                fused = self.model.fuse_pairs(states[rows], mask[rows], visual, owner, VisualForm.BOTH)
                 parts.append(head(fused).float().cpu())
                 done += positions
         if not parts:

@@ -3,7 +3,24 @@
 import cv2
 import numpy as np
 
-__all__ = ['resize_for_detector']
+__all__ = ['detector_size', 'resize_for_detector']
+
+
+def detector_size(height: int, width: int, scale: tuple[int, int] | None, keep_ratio: bool = True) -> tuple[int, int]:
+    """Height and width of an image after `resize_for_detector`, in pixels; 0 for a side that would vanish.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        scale: as in `resize_for_detector`.
+        keep_ratio: as in `resize_for_detector`.
+    """
+    if scale is None:
+        return height, width
+    if not keep_ratio:
+        return scale[1], scale[0]
+    factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    return int(height * factor + 0.5), int(width * factor + 0.5)
 
 
 def resize_for_detector(image: np.ndarray, scale: tuple[int, int] | None, keep_ratio: bool = True) -> np.ndarray:
@@ -18,12 +35,6 @@ def resize_for_detector(image: np.ndarray, scale: tuple[int, int] | None, keep_r
     Returns:
         uint8, shape (H', W', 3).
     """
-    if scale is None:
-        return image
     height, width = image.shape[:2]
-    if keep_ratio:
-        factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
-        size = (int(width * factor + 0.5), int(height * factor + 0.5))
-    else:
-        size = (scale[0], scale[1])
-    return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    size = detector_size(height, width, scale, keep_ratio)
+    return image if size == (height, width) else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)

@@ -176,7 +176,7 @@ def test_a_folder_of_many_images_costs_little(tmp_path: Path) -> None:
 def test_datasets_are_sources() -> None:
     dataset = EmojiStrict(num_scenes=5, image_size=32, num_concepts=20)
     source = DatasetImages(dataset, 'emoji', limit=3)
-    assert list(source.ids()) == ['emoji-easy-train-000000', 'emoji-easy-train-000001', 'emoji-easy-train-000002']
+    assert [name[-7:] for name in source.ids()] == ['-000000', '-000001', '-000002']
     assert (decode_image(source.sample(2)) == dataset.get_image(2)).all()
     with pytest.raises(ValueError, match='text has no images; name a source with images'):
         DatasetImages(EmojiParallel(num_scenes=5, num_concepts=20), 'text')

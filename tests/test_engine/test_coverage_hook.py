@@ -1,48 +1,69 @@
-"""RegionCoverageHook: every image without regions is counted, once."""
+"""RegionCoverageHook: every image without regions is counted, once, and too many stop the run."""
 
 import logging
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
 from rc3mm.engine import RegionCoverageHook
+from rc3mm.engine.hooks.coverage import MissingRegionsError
 from rc3mm.structures import VLDataSample
 
 
-def batch(images: int, missing: list[int]) -> dict[str, Any]:
-    samples = [VLDataSample(metainfo={'image_id': f'i{row}'}) for row in range(images)]
-    return {'inputs': {'roi_mask': torch.ones(images, 4), 'roi_missing': missing}, 'data_samples': samples}
+class Model(nn.Linear):
+    """Counts as `RC3` does."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+        self.region_counts: Counter[str] = Counter()
+
+    def see(self, images: int, missing: list[int]) -> dict[str, Any]:
+        self.region_counts.update(images=images, missing=len(missing))
+        samples = [VLDataSample(metainfo={'image_id': f'i{row}'}) for row in range(images)]
+        return {'inputs': {'roi_missing': missing}, 'data_samples': samples}
 
 
-def test_counts_and_reports(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def runner() -> Any:
+    return SimpleNamespace(logger=logging.getLogger('coverage'), model=Model())
+
+
+def test_counts_and_reports(runner: Any, caplog: pytest.LogCaptureFixture) -> None:
     hook = RegionCoverageHook()
-    runner: Any = SimpleNamespace(logger=logging.getLogger('coverage'), model=nn.Linear(1, 1))
     with caplog.at_level(logging.INFO):
-        hook.before_train(runner)
-        hook.after_train_iter(runner, 0, batch(4, []))
+        hook.after_train_iter(runner, 0, runner.model.see(4, []))
         assert not caplog.messages
-        hook.after_train_iter(runner, 1, batch(4, [1, 3]))
-        hook.after_train_iter(runner, 2, batch(4, [0]))
-        hook.after_train_iter(runner, 3, {'inputs': {'text_ids': None}, 'data_samples': []})  # parallel text
-        hook.after_train(runner)
-        for _ in range(2):  # each evaluation counts anew
+        hook.after_train_iter(runner, 1, runner.model.see(4, [1, 3]))
+        for _ in range(2):  # each evaluation counts for itself
             hook.before_val(runner)
-            hook.after_val_iter(runner, 0, batch(10, [5]))
+            runner.model.see(10, [5])
             hook.after_val(runner)
+        hook.after_train_iter(runner, 2, runner.model.see(4, [0]))
+        hook.after_train(runner)
     warnings = [record.message for record in caplog.records if record.levelname == 'WARNING']
     assert len(warnings) == 1 and "['i1', 'i3']" in warnings[0]
     assert 'train: 3 of 12 images (25.00%) had no regions' in caplog.text
     assert caplog.text.count('val: 1 of 10 images (10.00%)') == 2
 
 
-def test_silent_without_regions(caplog: pytest.LogCaptureFixture) -> None:
+def test_too_many_stop_the_run(runner: Any) -> None:
+    hook = RegionCoverageHook(max_missing=0.1)
+    hook.after_train_iter(runner, 0, runner.model.see(400, list(range(100))))  # too early to tell
+    with pytest.raises(MissingRegionsError, match=r"200 of 800 images have no regions; such as \['i0'.*has their ids"):
+        hook.after_train_iter(runner, 1, runner.model.see(400, list(range(100))))
+    RegionCoverageHook(max_missing=1).after_train_iter(runner, 1, runner.model.see(1000, list(range(1000))))
+    with pytest.raises(ValueError, match='max_missing'):
+        RegionCoverageHook(max_missing=2)
+
+
+def test_silent_without_regions(runner: Any, caplog: pytest.LogCaptureFixture) -> None:
     hook = RegionCoverageHook()
-    runner: Any = SimpleNamespace(logger=logging.getLogger('coverage'), model=nn.Linear(1, 1))
+    runner.model = nn.Linear(1, 1)  # such as a detector
     with caplog.at_level(logging.INFO):
+        hook.after_train_iter(runner, 0, {'inputs': [], 'data_samples': []})
         hook.before_test(runner)
-        hook.after_test_iter(runner, 0, {'inputs': {}, 'data_samples': []})
         hook.after_test(runner)
     assert not caplog.messages

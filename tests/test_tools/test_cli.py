@@ -51,7 +51,7 @@ def at(cfg: Config, key: str) -> Any:
         ('optim_wrapper.optimizer.lr=5e-4', 5e-4),
         ('optim_wrapper.optimizer.betas=0.8,0.9', (0.8, 0.9)),
         ('param_scheduler.1.end=500', 500),
-        ('train_dataloader.dataset.sources.weak.pipeline.3.scorer.num_sentences=50', 50),
+        ('train_dataloader.dataset.sources.weak.pipeline.2.scorer.num_sentences=50', 50),
         ('model.objectives.itc.sources=[strict]', ('strict',)),
         ('model.test_form=both', 'both'),
         ('model.objectives.rxvtcl.regularizer.type=NoRegularizer', 'NoRegularizer'),

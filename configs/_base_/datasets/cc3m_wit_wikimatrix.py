@@ -31,6 +31,7 @@ image_size = 224
 cc3m_train = f'{data_root}/cc3m/train.jsonl'
 cc3m_heldout = f'{data_root}/cc3m/heldout.jsonl'
 cc3m_regions = f'{data_root}/cc3m/regions'
+heldout_regions = f'{data_root}/cc3m/heldout_regions'
 wit_train = f'{data_root}/wit/train.jsonl'
 wit_regions = f'{data_root}/wit/regions'
 wikimatrix = [f'{data_root}/wikimatrix/WikiMatrix.{a}-{b}.tsv' for a in languages for b in languages if a < b]
@@ -41,6 +42,11 @@ load = dict(type=LoadRegions, feature_dim=2048, num_regions=36, class_probs=True
 cc3m_visual = [
     dict(type=DecodeImage),
     dict(**load, source=dict(type=RoiStore, path=cc3m_regions, feature_dim=2048)),
+    dict(type=ResizeImage, size=image_size),
+]
+heldout_visual = [
+    dict(type=DecodeImage),
+    dict(**load, source=dict(type=RoiStore, path=heldout_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]
 wit_visual = [
@@ -106,7 +112,7 @@ heldout = dict(
     languages=languages,
     image_root=f'{data_root}/cc3m',
     all_texts=True,
-    pipeline=[*cc3m_visual, tokenize, pack],
+    pipeline=[*heldout_visual, tokenize, pack],
 )
 eval_loader = dict(
     sampler=dict(type=EvalSampler),
@@ -136,8 +142,16 @@ required_data = [
     dict(
         path=cc3m_regions,
         what='regions of CC3M: 36 an image, 2048-d, with class distributions',
-        get='tools/extract_roi_features.py configs/detectors/bottom_up_r101_c4_vg.py run over the images',
+        get='tools/extract_roi_features.py configs/detectors/bottom_up_r101_c4_vg.py, with the images or\n'
+        '--dataset-config=configs/rc3/pretrain_base.py:train_dataloader.dataset.sources.strict',
         layout='the store that it writes, or tools/dataset_converters/convert_roi_features.py makes of other files',
+        phases=['train'],
+    ),
+    dict(
+        path=heldout_regions,
+        what='regions of the held-out images',
+        get='as those of CC3M, --dataset-config=configs/rc3/pretrain_base.py:heldout',
+        layout='as cc3m/regions',
     ),
     dict(
         path=wit_train,

@@ -20,7 +20,7 @@ class PackVLInputs:
     Required keys: `image_id`, `source`. Optional keys, packed where present: `image` (uint8, HWC),
     `detector_image` (uint8, HWC), `image_size` (height and width of the image as it came), `roi_features` with
     `roi_boxes` (pixels of `image`, or of `image_size` where there is no image), `roi_class_probs`, `text_ids`,
-    `masked_single`, `masked_pair`, `relevance`, `iteration`, `step_seed`; into the data sample: `texts`,
+    `masked_single`, `masked_pair`, `relevance`, `iteration`, `step_seed`, `roi_only`; into the data sample: `texts`,
     `image_path`, `true_relevance`.
 
     Returns:
@@ -36,6 +36,8 @@ class PackVLInputs:
         if 'detector_image' in sample:
             inputs['image_size'] = tuple(sample['image_size'])
         if 'roi_features' in sample:
+            if 'image' not in sample and 'image_size' not in sample:
+                raise ValueError(f'image {sample["image_id"]} has neither regions nor pixels to fall back to')
             height, width = sample['image'].shape[:2] if 'image' in sample else sample['image_size']
             scale = np.array([width, height, width, height], dtype=np.float32)
             inputs['roi_features'] = torch.as_tensor(sample['roi_features'])
@@ -47,7 +49,7 @@ class PackVLInputs:
         for key in ('masked_single', 'masked_pair'):
             if key in sample:
                 inputs[key] = {name: torch.from_numpy(value) for name, value in sample[key].items()}
-        for key in ('relevance', 'iteration', 'step_seed'):
+        for key in ('relevance', 'iteration', 'step_seed', 'roi_only'):
             if key in sample:
                 inputs[key] = sample[key]
         data_sample = VLDataSample(metainfo={key: sample[key] for key in _META if key in sample})

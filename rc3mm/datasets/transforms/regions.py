@@ -13,8 +13,6 @@ __all__ = ['DetectorImage', 'LoadRegions']
 
 
 class _Source(Protocol):
-    def __contains__(self, image_id: object) -> bool: ...
-
     def get(self, image_id: str) -> Regions: ...
 
 
@@ -22,13 +20,14 @@ class _Source(Protocol):
 class LoadRegions:
     """Add the regions of the sample's image, kept in a `RoiStore` or in any other region source.
 
-    An image that the source does not know gets no region (R = 0): the model then shows its patches wherever regions are
-    asked for, and `RegionCoverageHook` counts and reports it.
+    An image that the source does not know gets no region (R = 0): the model then shows its patches wherever regions
+    are asked for, and `RegionCoverageHook` counts and reports it.
 
     Required keys: `image_id`; `image` unless `drop_image`. Added keys: `roi_features` (float16 or float32, (R, F)),
     `roi_boxes` (float32, (R, 4), in pixels of `image`, else of `image_size`), `image_size` (height, width), and
     `roi_class_probs` ((R, C + 1)) if asked for. With `drop_image`, `image`, `image_path` and `image_bytes` are removed
-    where regions are found: put the transform before `DecodeImage`, and nothing is decoded in vain.
+    where regions are found: put the transform before `DecodeImage`, and nothing is decoded in vain. `roi_only` then says
+    that images are a mere makeshift: no batch is shown in another form than `roi`.
 
     Args:
         source: config of a region source, such as `dict(type=RoiStore, path=..., feature_dim=2048)`.
@@ -70,9 +69,14 @@ class LoadRegions:
             raise ValueError(
                 'LoadRegions stands before DecodeImage: put it behind, or set `drop_image=True` for regions alone'
             )
-        if image_id not in self.source:
+        if self.drop_image:
+            sample['roi_only'] = True
+        try:
+            regions: Regions = self.source.get(image_id)
+        except KeyError:
             return sample | self._nothing()
-        regions: Regions = self.source.get(image_id)
+        if not len(regions):
+            return sample | self._nothing()
         if regions.features.shape[1] != self.feature_dim:
             raise ValueError(
                 f'{self.source}: regions of {image_id} are {regions.features.shape[1]}-d, the config says '
@@ -83,8 +87,7 @@ class LoadRegions:
         height, width = regions.image_size
         if self.drop_image:
             for key in ('image', 'image_path', 'image_bytes'):
-                if len(boxes):
-                    sample.pop(key, None)
+                sample.pop(key, None)
         if 'image' in sample:
             shown_height, shown_width = sample['image'].shape[:2]
             boxes = boxes * np.array([shown_width / width, shown_height / height] * 2, dtype=np.float32)

@@ -12,10 +12,10 @@ from rc3mm.models.detectors.build import build_detector, load_weights, read_conf
 from rc3mm.models.detectors.input_scale import InputScale, read_input_scale
 from rc3mm.models.detectors.region_tensors import RegionTensors
 from rc3mm.models.detectors.selection import clip_boxes, has_area, number_to_keep, suppress
-from rc3mm.models.detectors.two_stage import pool, prepare, propose, read_head, refine
+from rc3mm.models.detectors.two_stage import describe, prepare, propose, refine
 from rc3mm.registry import MODELS
 from rc3mm.structures.regions import Regions
-from rc3mm.utils.resize import resize_for_detector
+from rc3mm.utils.resize import detector_size, resize_for_detector
 
 __all__ = ['Feature', 'RoiExtractor']
 
@@ -47,6 +47,11 @@ class RoiExtractor(BaseModule):
     Features, class and attribute probabilities are then taken at the final boxes: one more pass of the head, none of
     the backbone.
 
+    The release of bottom-up attention does otherwise: it keeps the proposals themselves as boxes, unrefined, takes
+    the features there, and the score of a proposal is its highest over all classes in which it survives the thinning
+    out. So regions found here and files of the release must not be mixed in one experiment, not even with the
+    release's weights.
+
     Images of one batch are padded to the largest, so where sizes differ, padding is seen near the right and the
     lower border; images of one padded size give what they give alone.
 
@@ -64,6 +69,8 @@ class RoiExtractor(BaseModule):
         score_thr: regions beyond `min_regions` must score more.
         nms_iou: overlap from which boxes of one class are thinned out; None for the detector's own.
         frozen: no gradients, and evaluation mode always.
+        autocast: run the detector in bfloat16. Whether a surrounding autocast is on makes no difference, so that
+            regions in a training in bfloat16 are those of a store.
 
     Raises:
         ImportError: mmdet or mmcv is missing.
@@ -80,6 +87,7 @@ class RoiExtractor(BaseModule):
         score_thr: float = 0.0,
         nms_iou: float | None = None,
         frozen: bool = True,
+        autocast: bool = False,
     ) -> None:
         super().__init__()
         if feature not in get_args(Feature):
@@ -90,7 +98,7 @@ class RoiExtractor(BaseModule):
         config = read_config(detector)
         self.detector: Any = build_detector(config.model)
         self.input_scale: InputScale | None = read_input_scale(config.test_pipeline)
-        self.feature, self.frozen = feature, frozen
+        self.feature, self.frozen, self.autocast = feature, frozen, autocast
         self.min_regions, self.max_regions, self.score_thr = min_regions, max_regions, score_thr
         self.nms_iou = float(self.detector.roi_head.test_cfg.nms.iou_threshold if nms_iou is None else nms_iou)
         names, digest = None, None
@@ -143,6 +151,7 @@ class RoiExtractor(BaseModule):
                 'nms_iou': self.nms_iou,
                 'input_scale': self.input_scale and list(self.input_scale.scale),
                 'keep_ratio': self.input_scale and self.input_scale.keep_ratio,
+                'autocast': 'bfloat16' if self.autocast else None,
             },
         }
 
@@ -166,6 +175,10 @@ class RoiExtractor(BaseModule):
     def resize(self, image_HWC: np.ndarray) -> np.ndarray:
         """Resize one uint8 RGB image as the detector's own test pipeline does."""
         return resize_for_detector(image_HWC, *(self.input_scale or (None,)))
+
+    def expected_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that `resize` gives an image of this height and width, in pixels."""
+        return detector_size(height, width, *(self.input_scale or (None,)))
 
     def extract(self, images: Sequence[np.ndarray]) -> list[Regions]:
         """Regions of images of any size.
@@ -216,7 +229,8 @@ class RoiExtractor(BaseModule):
                 raise ValueError(
                     f'image {position} is {image.dtype} of shape {tuple(image.shape)}; expected uint8 RGB, (3, H, W)'
                 )
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+        with precision, torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self._forward(images, sizes)
 
     def _forward(self, images: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[RegionTensors]:
@@ -247,7 +261,7 @@ class RoiExtractor(BaseModule):
         proposals = propose(self.detector, levels, samples)
         numbers = [torch.full_like(boxes[:, :1], number) for number, boxes in enumerate(proposals)]
         rois_N5 = torch.cat([torch.cat(numbers), torch.cat(proposals)], 1)
-        head = read_head(self._head, pool(self.detector, levels, rois_N5))
+        head = describe(self.detector, levels, rois_N5)
         scores_N, labels_N = head.class_probs[:, :-1].max(1)
         limits_N4 = limits_B4[rois_N5[:, 0].long()]
         boxes_N4 = clip_boxes(refine(self._head, rois_N5, labels_N, head.deltas), limits_N4[:, :2])
@@ -265,9 +279,8 @@ class RoiExtractor(BaseModule):
 
     def _describe(self, levels: Sequence[Tensor], rois_R5: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Features, class and attribute probabilities at the final boxes."""
-        pooled = pool(self.detector, levels, rois_R5)
-        head = read_head(self._head, pooled)
-        features = head.inputs if self.feature == 'head' else pooled.mean((-2, -1))
+        head = describe(self.detector, levels, rois_R5)
+        features = head.inputs if self.feature == 'head' else head.averages
         attributes = None
         if self.num_attributes:
             attributes = self._head.predict_attributes(head.inputs, head.class_probs.argmax(1))

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ['HeadOutput', 'pool', 'prepare', 'propose', 'read_head', 'refine']
+__all__ = ['HeadOutput', 'describe', 'pool', 'prepare', 'propose', 'read_head', 'refine']
+
+_BYTES_AT_ONCE = 1 << 29  # of ROI features; what the head makes of them in a C4 detector takes several times as much
 
 
 class HeadOutput(NamedTuple):
@@ -15,11 +17,13 @@ class HeadOutput(NamedTuple):
 
     Attributes:
         inputs: (N, F), the vectors that it classifies from.
+        averages: (N, channels), the averages of what enters it.
         class_probs: (N, C + 1), float32, the background last.
         deltas: (N, 4) or (N, 4 * C), float32, its corrections of the boxes.
     """
 
     inputs: Tensor
+    averages: Tensor
     class_probs: Tensor
     deltas: Tensor
 
@@ -106,7 +110,28 @@ def read_head(head: Any, pooled: Tensor) -> HeadOutput:
     # Some losses (seesaw) come with an activation of their own.
     own = head.loss_cls.get_activation if head.custom_cls_channels else None
     probs = own(logits.float()) if own else logits.float().softmax(-1)
-    return HeadOutput(inputs[0], probs, deltas.float())
+    return HeadOutput(inputs[0], pooled.mean((-2, -1)), probs, deltas.float())
+
+
+def describe(detector: Any, levels: Sequence[Tensor], rois_N5: Tensor) -> HeadOutput:
+    """What the box head says of any number of ROIs: `pool` and `read_head` in chunks, which bound the memory.
+
+    Args:
+        detector: from mmdet.
+        levels: feature maps of the batch.
+        rois_N5: number of the image in the batch, x1, y1, x2, y2.
+    """
+    extractor = detector.roi_head.bbox_roi_extractor
+    # Cast here, not chunk by chunk.
+    levels = [level.float() for level in levels[: extractor.num_inputs]]
+    head = detector.roi_head.bbox_head
+    chunks = rois_N5.split(_rois_at_once(extractor))
+    return HeadOutput(*map(torch.cat, zip(*(read_head(head, pool(detector, levels, rois)) for rois in chunks))))
+
+
+def _rois_at_once(extractor: Any) -> int:
+    height, width = torch.nn.modules.utils._pair(extractor.roi_layers[0].output_size)
+    return max(_BYTES_AT_ONCE // (4 * extractor.out_channels * height * width), 1)
 
 
 @contextmanager

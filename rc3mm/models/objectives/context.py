@@ -286,6 +286,7 @@ class BatchContext:
             States (K, D) of the fusion head at the masked regions, and the row and the column of each in
             `roi_features`, both (K,); None if no image of the batch has regions.
         """
+        visual = self.visual  # finds the regions, if they do not come with the batch
         boxes, real = self.inputs['roi_boxes'], self.inputs['roi_mask']
         seeds = [self._row_seed(row) for row in range(self.B)]
         chosen, hidden = draw_masked_regions(boxes, real, probability, leak_iou, seeds)
@@ -303,7 +304,7 @@ class BatchContext:
         states = self.model.fusion(
             self.text_states_BPTD[:, :1],
             self.text_mask_BPT[:, :1],
-            torch.cat([self.visual.tokens_BVD[:, : real.shape[1]], queries], 1),
+            torch.cat([visual.tokens_BVD[:, : real.shape[1]], queries], 1),
             torch.cat([real & ~hidden, seen], 1)[:, None],
             queries_BPQD=queries[:, None],
             query_mask_BPQ=asked[:, None],

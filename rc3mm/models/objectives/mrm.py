@@ -80,13 +80,13 @@ class MRM(Objective):
         hidden = self.transform(states_KD)
         result = {'loss': hidden.new_zeros(())}
         if self.classifier is not None:
-            target = self._class_probs(context)[rows, columns].float()
+            target = self._class_probs(context)[rows, columns].float().detach()
             log_probs = F.log_softmax(self.classifier(hidden).float(), 1)
             kl = F.kl_div(log_probs, target, reduction='sum')
             result['loss'] = result['loss'] + self.class_weight * scale * kl
             result['acc'] = (log_probs.argmax(1) == target.argmax(1)).float().mean()
         if self.regressor is not None:
-            wanted = context.inputs['roi_features'][rows, columns].float()
+            wanted = context.inputs['roi_features'][rows, columns].float().detach()
             error = F.mse_loss(self.regressor(hidden).float(), wanted, reduction='none').mean(1).sum()
             result['loss'] = result['loss'] + self.feature_weight * scale * error
         return result

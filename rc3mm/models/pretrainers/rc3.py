@@ -5,6 +5,7 @@ RC3: Regularized Contrastive Cross-lingual Cross-modal Pre-training (Zhou, Liang
 Shapes: B images, P texts an image, M texts in all, T text tokens, V visual tokens, D fusion width, E embedding width.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,6 +75,7 @@ class RC3(BaseModel):
         self.patch_encoder: Any = MODELS.build({'width': width, **patch_encoder}) if patch_encoder else None
         self.roi_encoder: Any = MODELS.build({'width': width, **roi_encoder}) if roi_encoder else None
         self.roi_extractor: Any = MODELS.build(roi_extractor) if roi_extractor else None
+        self.region_counts: Counter[str] = Counter()  # images asked for by their regions, and those without any
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
         self.negatives_within = negatives_within
@@ -112,6 +114,8 @@ class RC3(BaseModel):
         parts, masks, is_roi = [], [], []
         patch_rows: Tensor | None = None  # None: of all images
         needs_patches = any(form is not VisualForm.ROI for form in forms)
+        if needs_patches and inputs.get('roi_only'):
+            raise KeyError('this batch holds regions alone (`drop_image=True` of LoadRegions); choose the form `roi`')
         if any(form is not VisualForm.PATCH for form in forms):
             if 'roi_features' not in inputs and self.roi_extractor is not None:
                 inputs.update(extract_regions(self.roi_extractor, inputs))
@@ -119,8 +123,15 @@ class RC3(BaseModel):
             parts.append(self.embed_regions(inputs['roi_features'], inputs['roi_boxes']))
             masks.append(inputs['roi_mask'])
             is_roi.append(torch.ones(parts[-1].shape[1], dtype=torch.bool, device=parts[-1].device))
-            if not needs_patches and inputs.get('roi_missing'):
-                needs_patches, patch_rows = True, torch.tensor(inputs['roi_missing'], device=parts[-1].device)
+            missing = inputs.get('roi_missing') or []
+            self.region_counts.update(images=len(inputs['roi_mask']), missing=len(missing))
+            if missing and self.patch_encoder is None:
+                raise KeyError(
+                    f'{len(missing)} of {len(inputs["roi_mask"])} images of a batch have no regions, and this model '
+                    'has no patch encoder to show them by; extract their regions, or give `patch_encoder`'
+                )
+            if not needs_patches and missing:
+                needs_patches, patch_rows = True, torch.tensor(missing, device=parts[-1].device)
         if needs_patches:
             self._require(inputs, 'image', forms)
             tokens, mask = self._encode_patches(inputs, patch_rows)
@@ -238,6 +249,11 @@ class RC3(BaseModel):
         drawn = {name: it for name, it in usable.items() if it.runs_at(context.source, seed, name)}
         # a step in which chance left nobody would be lost
         losses = self._run(drawn, context) or self._run(usable, context)
+        if not losses:
+            raise ValueError(
+                f'no objective has a loss for source "{context.source}" in the visual forms {sorted(set(forms))}: '
+                f'{sorted(usable)}'
+            )
         self._check_finite(losses, data_samples, inputs)
         return losses
 

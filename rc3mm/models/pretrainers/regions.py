@@ -21,6 +21,7 @@ def extract_regions(extractor: Any, inputs: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         KeyError: the batch has no image.
+        ValueError: an image has another size than the detector's test pipeline would give it.
     """
     if 'detector_image' in inputs:
         images, sizes = list(inputs['detector_image']), inputs['image_size'].tolist()
@@ -28,6 +29,15 @@ def extract_regions(extractor: Any, inputs: dict[str, Any]) -> dict[str, Any]:
         images, sizes = list(inputs['pixels']), [tuple(image.shape[1:]) for image in inputs['pixels']]
     else:
         raise KeyError('regions can only be found where each sample has an image; add `DetectorImage` to the pipeline')
+    for image, (height, width) in zip(images, sizes, strict=True):
+        expected = extractor.expected_size(height, width)
+        if tuple(image.shape[1:]) != expected:
+            scale = extractor.input_scale
+            raise ValueError(
+                f'an image of {height} x {width} pixels came to the detector as {tuple(image.shape[1:])}, but it '
+                f'expects {expected}; put DetectorImage(scale={tuple(scale.scale)}, keep_ratio={scale.keep_ratio}) '
+                'into the pipeline, before ResizeImage'
+            )
     found = extractor(images, [tuple(size) for size in sizes])
     counts = torch.tensor([len(regions.boxes) for regions in found])
     features = pad_sequence([regions.features for regions in found], batch_first=True)

@@ -73,6 +73,8 @@ class ViewForms:
         present = {'image', 'detector_image', 'roi_features'} & set(inputs)
         if not present:
             return []
+        if inputs.get('roi_only'):  # whether some image lacks regions differs from rank to rank
+            present = {'roi_features'}
         if can_extract and present & {'image', 'detector_image'}:
             present.add('roi_features')
         allowed = [choice for choice in self.probs if all(_NEEDS[form] <= present for form in _CHOICES[choice])]

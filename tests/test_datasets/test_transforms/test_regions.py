@@ -65,6 +65,41 @@ def test_an_image_without_regions_keeps_its_place_in_the_batch() -> None:
     assert inputs['roi_class_probs'].shape == (4, 2, 3) and inputs['roi_features'].shape == (4, 2, 4)
 
 
+def test_images_that_are_a_makeshift_are_no_choice() -> None:
+    """With `drop_image`, whether a batch holds images depends on what is missing; its form must not."""
+    from rc3mm.models.pretrainers.view_forms import ViewForms
+
+    forms = ViewForms(dict(roi=0.5, patch=0.5))
+    transform = load(drop_image=True)
+    for names in (['a', 'a'], ['a', 'b'], ['b', 'b']):
+        samples = [{'image_id': n, 'image': np.zeros((8, 8, 3), np.uint8), 'source': 's'} for n in names]
+        inputs = vl_collate([PackVLInputs()(transform(sample)) for sample in samples])['inputs']
+        assert inputs['roi_only'] is True
+        for seed in range(10):
+            assert forms.sample({**inputs, 'step_seed': seed}, 2) == ['roi', 'roi']
+
+
+def test_precision_does_not_depend_on_the_first_image() -> None:
+    wide = Source(a=Regions(np.full((1, 4), 70000.0, np.float32), BOXES[:1], (50, 100)))
+    transform = LoadRegions(wide, 4, drop_image=True)
+    samples = [{'image_id': n, 'image': np.zeros((8, 8, 3), np.uint8), 'source': 's'} for n in ('b', 'a')]
+    inputs = vl_collate([PackVLInputs()(transform(sample)) for sample in samples])['inputs']
+    assert float(inputs['roi_features'][1, 0, 0]) == 70000.0
+
+
+def test_an_image_in_which_nothing_was_found() -> None:
+    empty = Regions(np.zeros((0, 0), np.float32), np.zeros((0, 4), np.float32), (50, 100))
+    sample = LoadRegions(Source(a=empty), 4, class_probs=True, num_classes=3)(
+        {'image_id': 'a', 'image': np.zeros((8, 8, 3), np.uint8)}
+    )
+    assert sample['roi_features'].shape == (0, 4) and sample['roi_class_probs'].shape == (0, 3)
+
+
+def test_neither_regions_nor_pixels() -> None:
+    with pytest.raises(ValueError, match='image b has neither regions nor pixels'):
+        PackVLInputs()({**load()({'image_id': 'b'}), 'source': 's'})
+
+
 def test_number_of_regions() -> None:
     assert len(load(num_regions=1)({'image_id': 'a'})['roi_boxes']) == 1
     assert len(load(num_regions=36)({'image_id': 'a'})['roi_boxes']) == 2

@@ -73,7 +73,10 @@ def test_resize_is_that_of_mmdet(make_extractor, make_image) -> None:
         for size in [(50, 100), (101, 67), (64, 64)]:
             image = make_image(*size)
             expected = Resize(scale=scale, keep_ratio=True).transform({'img': image})['img']
-            np.testing.assert_array_equal(make_extractor(scale=scale).resize(image), expected)
+            extractor = make_extractor(scale=scale)
+            np.testing.assert_array_equal(extractor.resize(image), expected)
+            assert extractor.expected_size(*size) == expected.shape[:2]
+    assert make_extractor().expected_size(50, 100) == (50, 100)
 
 
 def test_features_are_those_of_the_final_boxes(make_extractor, images) -> None:

@@ -94,6 +94,23 @@ def test_scenes_are_recognised(extractor_config: dict[str, Any]) -> None:
     assert sum(right) >= 54
 
 
+def test_masked_regions_alone_find_their_regions(rc3: Any, extractor_config: dict[str, Any]) -> None:
+    mrm = dict(type='MRM', width=32, feature_dim=256, num_classes=101)
+    model = rc3(
+        {'mrm': mrm},
+        roi_encoder=dict(type='RoiEncoder', feature_dim=256),
+        roi_extractor=extractor_config,
+        form_probs=dict(roi=1.0),
+    )
+    dataset = EmojiStrict(num_scenes=4, image_size=SIZE, pipeline=[Tokenize('emoji'), PackVLInputs()])
+    data = vl_collate([dataset[index] for index in range(4)])
+    assert float(model(**model.data_preprocessor(data, True), mode='loss')['loss_mrm']) > 0
+    dataset = EmojiStrict(num_scenes=4, image_size=64, pipeline=[Tokenize('emoji'), PackVLInputs()])
+    data = vl_collate([dataset[index] for index in range(4)])
+    with pytest.raises(ValueError, match=r'64 x 64 pixels came.*DetectorImage\(scale=\(48, 48\), keep_ratio=True\)'):
+        model(**model.data_preprocessor(data, True), mode='loss')
+
+
 def test_regions_need_images() -> None:
     with pytest.raises(KeyError, match='DetectorImage'):
         extract_regions(None, {})

@@ -148,6 +148,48 @@ def test_an_image_without_regions_is_shown_as_patches(rc3: Any, batch: Any) -> N
         model.encode_visual(few, [VisualForm.ROI])
 
 
+def test_kept_images_are_fused_as_they_were_encoded(rc3: Any, batch: Any) -> None:
+    """What re-ranking keeps of an image does not depend on the images that it is looked at with."""
+    from rc3mm.engine.retrieval_index import LocalImages
+
+    model = rc3(form_probs=dict(roi=1.0), test_form='roi')
+    model.eval()
+    inputs = model.data_preprocessor(batch('strict'))['inputs']
+    inputs['roi_mask'][2], inputs['roi_missing'] = False, [2]
+    states, mask = model.text_encoder(inputs['text_ids'], inputs['text_mask'])[:8], inputs['text_mask'][:8]
+    for form in VisualForm:
+        visual = model.encode_visual(inputs, [form])
+        local, few = LocalImages(), LocalImages()
+        for row in range(8):
+            local.add(row, visual.tokens_BVD[row][visual.visible_BV(form)[row]])
+        few.add(2, local.tokens_VD[2])
+        direct = model.fuse_pairs(states, mask, visual, torch.arange(8), form)
+        kept = model.fuse_pairs(states, mask, local.select(range(8), states.dtype), torch.arange(8), VisualForm.BOTH)
+        alone = model.fuse_pairs(
+            states[2:3], mask[2:3], few.select([0], states.dtype), torch.zeros(1).long(), form.BOTH
+        )
+        assert torch.allclose(direct, kept, atol=1e-5) and torch.allclose(direct[2:3], alone, atol=1e-5)
+
+
+def test_missing_regions_are_counted_and_need_a_patch_encoder(rc3: Any, batch: Any) -> None:
+    model = rc3(['itc'], patch_encoder=None, form_probs=dict(roi=1.0), test_form='roi')
+    inputs = model.data_preprocessor(batch('strict'))['inputs']
+    model.encode_visual(inputs, [VisualForm.ROI])
+    assert model.region_counts == {'images': 8, 'missing': 0}
+    inputs['roi_missing'] = [3]
+    with pytest.raises(KeyError, match='1 of 8 images of a batch have no regions, and this model has no patch'):
+        model.encode_visual(inputs, [VisualForm.ROI])
+    assert model.region_counts == {'images': 16, 'missing': 1}
+    with pytest.raises(KeyError, match='holds regions alone'):
+        rc3().encode_visual({**inputs, 'roi_only': True}, [VisualForm.BOTH])
+
+
+def test_objectives_that_are_all_silent_are_an_error(rc3: Any, batch: Any) -> None:
+    model = rc3(['mrm'], form_probs=dict(patch=1.0), test_form='patch')
+    with pytest.raises(ValueError, match=r'no objective has a loss for source \"strict\".*patch'):
+        run(model, batch('strict'))
+
+
 def test_a_batch_without_any_region_trains_as_patches(rc3: Any, batch: Any) -> None:
     model = rc3(form_probs=dict(roi=1.0), test_form='roi')
     data = batch('strict')

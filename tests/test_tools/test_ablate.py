@@ -1,0 +1,76 @@
+"""An ablation trains each arm with each seed, tests it, tabulates, and goes on where it stopped."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """
+from mmengine.config import read_base
+
+with read_base():
+    from .rc3.pretrain_tiny import *
+
+custom_hooks = []
+ablation = dict(
+    prepare=[['-c', 'print("prepared")']],
+    seeds=[0, 1],
+    arms=dict(
+        patch=dict(
+            options=['model.form_probs.roi=0.0', 'model.form_probs.both=0.0', 'model.form_probs.split=0.0'],
+            tests=dict(patch=['+test_cfg.form=patch']),
+        ),
+        sampled=dict(tests=dict(roi=['+test_cfg.form=roi'], both=['+test_cfg.form=both'])),
+    ),
+    metrics={'R@1': 'retrieval/mean_R@1', 'ITC': 'loss_itc', 'never': 'loss_none'},
+)
+"""
+
+
+def ablate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, 'tools/ablate.py', *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+@pytest.mark.slow
+def test_from_config_to_table(configs: Path, tmp_path: Path, shrunk: Callable[..., list[str]]) -> None:
+    config = configs / 'tiny_ablation.py'
+    config.write_text(CONFIG)
+    arguments = [config, '--work-dir', tmp_path / 'w', '--seeds', '3', '--cfg-options', *shrunk(4)]
+    done = ablate(*arguments)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    report = json.loads((tmp_path / 'w/results.json').read_text())
+    assert list(report['rows']) == ['patch', 'sampled, tested as roi', 'sampled, tested as both']
+    for row in report['rows'].values():
+        assert 0 <= row['R@1'][0] <= 100 and row['R@1'][1] == 0 and 'never' not in row
+    itc = report['runs'][0]['losses']['loss_itc']
+    assert report['rows']['patch']['ITC'] == [itc, 0] and itc > 0
+    table = (tmp_path / 'w/table.md').read_text()
+    assert table.count('\n|') == 4 and 'seeds [3]' in table and '|-|' in table
+    assert (tmp_path / 'w/chart.png').stat().st_size > 5000
+    log = tmp_path / 'w/patch/3/log.txt'
+    assert 'randomness.seed=3' in log.read_text() and 'train_dataloader.sampler.seed=3' in log.read_text()
+
+    # again: nothing is trained or tested a second time
+    size = log.stat().st_size
+    assert ablate(*arguments).returncode == 0
+    assert log.stat().st_size == size and json.loads((tmp_path / 'w/results.json').read_text()) == report
+    # but never taken for a run with other options
+    done = ablate(*arguments, 'optim_wrapper.optimizer.lr=1e-5')
+    assert done.returncode == 2 and 'holds a run of another config or other options' in done.stderr
+
+
+def test_mistakes_are_named(configs: Path, tmp_path: Path) -> None:
+    done = ablate('configs/rc3/pretrain_tiny.py')
+    assert done.returncode == 2 and 'has no `ablation` entry' in done.stderr
+    config = configs / 'tiny_ablation_2.py'
+    config.write_text(CONFIG.replace('print("prepared")', 'raise SystemExit(3)'))
+    done = ablate(config, '--work-dir', tmp_path / 'w')
+    assert done.returncode == 2 and 'ended with code 3' in done.stderr
+    done = ablate(config, '--arms', 'patsh')
+    assert done.returncode == 2 and "unknown ['patsh']" in done.stderr
