@@ -10,11 +10,21 @@ from rc3mm.datasets.roi.manifest import Dtype
 from rc3mm.datasets.roi.tensor_file import TensorFile, is_temporary, write_tensors
 from rc3mm.structures.regions import Regions, RegionsError
 
-__all__ = ['RoiShard', 'finished_shards', 'hash_id', 'id_bytes', 'shard_path', 'write_shard']
+__all__ = [
+    'OPTIONAL',
+    'RoiShard',
+    'advice',
+    'finished_shards',
+    'hash_id',
+    'id_bytes',
+    'missing_shard',
+    'shard_path',
+    'write_shard',
+]
 
 _FORMAT = 'rc3mm.roi.shard'
 _REGION_PARTS = ('features', 'boxes', 'scores', 'class_probs', 'attribute_probs')
-_OPTIONAL = _REGION_PARTS[2:]
+OPTIONAL = _REGION_PARTS[2:]
 _ALWAYS = {'features', 'boxes', 'offsets', 'sizes', 'ids', 'id_offsets', 'hashes', 'hash_rows'}
 
 
@@ -121,8 +131,22 @@ def _append(parts: dict[str, list[np.ndarray]], name: str, values: np.ndarray, r
     known.append(values)
 
 
+def advice(command: str) -> str:
+    """What to do about a damaged shard of a store that was made by a command."""
+    return f'Remove this file and run {_rerun(command)} again: only this shard is made anew.'
+
+
+def missing_shard(path: Path, command: str) -> FileNotFoundError:
+    """The error to raise about a shard that is not there."""
+    return FileNotFoundError(f'there is no shard {path}. Run {_rerun(command)} again: only this shard is made anew.')
+
+
+def _rerun(command: str) -> str:
+    return f'`{command}`' if command else 'the command that made the store'
+
+
 class RoiShard:
-    """A shard, open for reading; only the rows that are asked for are copied.
+    """A shard as a whole, open for reading through a memory map; `ShardRows` reads images one by one.
 
     Args:
         path: the file.
@@ -134,11 +158,9 @@ class RoiShard:
     """
 
     def __init__(self, path: Path, command: str = '') -> None:
-        rerun = f'`{command}`' if command else 'the command that made the store'
-        advice = f'Remove this file and run {rerun} again: only this shard is made anew.'
         if not path.is_file():
-            raise FileNotFoundError(f'there is no shard {path}. Run {rerun} again: only this shard is made anew.')
-        self.file = TensorFile(path, advice)
+            raise missing_shard(path, command)
+        self.file = TensorFile(path, advice(command))
         self.arrays = self.file.arrays
         missing = sorted(_ALWAYS - self.arrays.keys())
         if missing or self.file.metadata.get('format') != _FORMAT:
@@ -178,15 +200,3 @@ class RoiShard:
     def ids(self) -> Iterator[str]:
         """The ids of all images, in the order of the inputs."""
         return (self.id_bytes(row).decode() for row in range(len(self)))
-
-    def regions(self, row: int) -> Regions:
-        """A copy of an image's regions; features and probabilities in the type of the store."""
-        start, stop = self.arrays['offsets'][row : row + 2].tolist()
-        height, width = self.arrays['sizes'][row].tolist()
-        optional = {name: self.arrays[name][start:stop].copy() for name in _OPTIONAL if name in self.arrays}
-        return Regions(
-            features=self.arrays['features'][start:stop].copy(),
-            boxes=self.arrays['boxes'][start:stop].copy(),
-            image_size=(height, width),
-            **optional,
-        )

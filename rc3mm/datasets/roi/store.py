@@ -1,12 +1,12 @@
 """Regions of any number of images on the disk, by id, in constant memory."""
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rc3mm.datasets.roi.index import RoiIndex
 from rc3mm.datasets.roi.manifest import MANIFEST, PLAN, RoiManifest, read_manifest
+from rc3mm.datasets.roi.rows import ShardRows
 from rc3mm.datasets.roi.shard import RoiShard, finished_shards, id_bytes, shard_path
 from rc3mm.datasets.roi.verify import check_shard
 from rc3mm.registry import DATASETS
@@ -14,15 +14,14 @@ from rc3mm.structures.regions import Regions
 
 __all__ = ['RoiStore']
 
-_OPEN_SHARDS = 128  # an open shard holds a file descriptor, and a process has about a thousand
-
 
 @DATASETS.register_module()
 class RoiStore:
     """A folder of shards, as written by `write_shard` between `begin_store` and `finish_store`.
 
-    Random access copies the rows of one image out of a memory map. A store may be handed to worker processes by fork or
-    by pickling; each opens the files that it needs.
+    Images are read one by one, in any order and over any number of shards, in memory that does not grow with the images
+    (less than a kilobyte a shard). A store may be handed to worker processes by fork or by pickling; each opens the files
+    that it needs.
 
     Args:
         path: the folder.
@@ -56,7 +55,8 @@ class RoiStore:
 
     def _open(self) -> None:
         self._index = RoiIndex(self.path, self.manifest.command)
-        self._shards: OrderedDict[int, RoiShard] = OrderedDict()
+        self._rows = ShardRows(self.path, self.manifest.command)
+        self._example: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {'path': self.path, 'manifest': self.manifest}
@@ -70,7 +70,7 @@ class RoiStore:
         return self.manifest.num_images
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and self._find(image_id) is not None
+        return self._find(image_id) is not None
 
     def get(self, image_id: str) -> Regions:
         """The regions of an image, features in the type of the store.
@@ -81,18 +81,18 @@ class RoiStore:
         """
         place = self._find(image_id)
         if place is None:
-            example = next(self.ids(), None)
+            if self._example is None:  # looked up once: a run may ask for many images that are not there
+                self._example = next(self.ids(), None)
             raise KeyError(
-                f'{self.path} has no regions of image {image_id!r}; its {len(self):,} ids look like {example!r}. '
+                f'{self.path} has no regions of image {image_id!r}; its {len(self):,} ids look like {self._example!r}. '
                 'Extract the regions of this image, or see that the data use the ids that were extracted'
             )
-        shard, row = place
-        return shard.regions(row)
+        return self._rows.regions(*place)
 
     def ids(self) -> Iterator[str]:
         """The ids of all images, in the order of the inputs."""
         for number in range(self.manifest.num_shards):
-            yield from self._shard(number).ids()
+            yield from RoiShard(shard_path(self.path, number), self.manifest.command).ids()
 
     def verify(self) -> list[str]:
         """Read everything and compare it with checksums, manifest and index.
@@ -114,21 +114,14 @@ class RoiStore:
             problems.append(f'{self.path} holds {(images, regions)} images and regions, but its manifest says {known}')
         return problems
 
-    def _find(self, image_id: str) -> tuple[RoiShard, int] | None:
+    def _find(self, image_id: object) -> tuple[int, int] | None:
+        """Shard and row of an image."""
+        if not isinstance(image_id, str):
+            return None
         for number, row in self._index.candidates(image_id):
-            shard = self._shard(number)
-            if shard.id_bytes(row) == id_bytes(image_id):
-                return shard, row
+            if self._rows.id_bytes(number, row) == id_bytes(image_id):
+                return number, row
         return None
-
-    def _shard(self, number: int) -> RoiShard:
-        shard = self._shards.pop(number, None)
-        if shard is None:
-            shard = RoiShard(shard_path(self.path, number), self.manifest.command)
-        self._shards[number] = shard  # the last one used stands last
-        if len(self._shards) > _OPEN_SHARDS:
-            self._shards.popitem(last=False)
-        return shard
 
 
 def _read_finished(folder: Path) -> RoiManifest:

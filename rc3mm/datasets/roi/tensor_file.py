@@ -134,6 +134,7 @@ class TensorFile:
 
     Attributes:
         arrays: name -> view; whoever keeps one keeps the file open.
+        starts: name -> the byte of the file at which the array begins.
         metadata: the header's strings.
 
     Raises:
@@ -155,6 +156,7 @@ class TensorFile:
         self._start = 8 + length
         self.metadata: dict[str, str] = {}
         self.arrays: dict[str, np.ndarray] = {}
+        self.starts: dict[str, int] = {}
         try:
             entries = json.loads(header)
             self.metadata = entries.pop('__metadata__', {})
@@ -163,6 +165,7 @@ class TensorFile:
                 raise self.damaged(f'it has {size:,} bytes where its header asks for {self._start + end:,}')
             for name, entry in entries.items():
                 self.arrays[name] = self._view(entry)
+                self.starts[name] = self._start + entry['data_offsets'][0]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DamagedFileError):
                 raise

@@ -26,8 +26,8 @@ class LoadRegions:
     Required keys: `image_id`; `image` unless `drop_image`. Added keys: `roi_features` (float16 or float32, (R, F)),
     `roi_boxes` (float32, (R, 4), in pixels of `image`, else of `image_size`), `image_size` (height, width), and
     `roi_class_probs` ((R, C + 1)) if asked for. With `drop_image`, `image`, `image_path` and `image_bytes` are removed
-    where regions are found: put the transform before `DecodeImage`, and nothing is decoded in vain. `roi_only` then says
-    that images are a mere makeshift: no batch is shown in another form than `roi`.
+    where regions are found: put the transform before `DecodeImage`, and nothing is decoded in vain. `roi_only` then
+    says that images are a mere makeshift: no batch is shown in another form than `roi`.
 
     Args:
         source: config of a region source, such as `dict(type=RoiStore, path=..., feature_dim=2048)`.

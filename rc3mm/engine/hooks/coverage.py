@@ -108,4 +108,5 @@ class RegionCoverageHook(Hook):
 def _counts(runner: Runner) -> Counter[str]:
     """The model's own counts; none of a model without regions."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'region_counts', Counter())
+    counts: Counter[str] = getattr(model, 'region_counts', Counter())
+    return counts

@@ -126,11 +126,12 @@ def describe(detector: Any, levels: Sequence[Tensor], rois_N5: Tensor) -> HeadOu
     levels = [level.float() for level in levels[: extractor.num_inputs]]
     head = detector.roi_head.bbox_head
     chunks = rois_N5.split(_rois_at_once(extractor))
-    return HeadOutput(*map(torch.cat, zip(*(read_head(head, pool(detector, levels, rois)) for rois in chunks))))
+    parts = [read_head(head, pool(detector, levels, rois)) for rois in chunks]
+    return HeadOutput(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def _rois_at_once(extractor: Any) -> int:
-    height, width = torch.nn.modules.utils._pair(extractor.roi_layers[0].output_size)
+    height, width = extractor.roi_layers[0].output_size
     return max(_BYTES_AT_ONCE // (4 * extractor.out_channels * height * width), 1)
 
 

@@ -52,6 +52,7 @@ def test_signature_tells_everything_that_changes_features(detector_config, make_
         {'min_regions': 3},
         {'score_thr': 0.3},
         {'nms_iou': 0.1},
+        {'autocast': True},
         {'checkpoint': str(path)},
         {'detector': detector_config('fpn', reg_class_agnostic=True)},
     ]

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from torchvision.ops import box_iou
 
-from rc3mm.models.detectors import RoiExtractor
+from rc3mm.models.detectors import RoiExtractor, two_stage
 from rc3mm.models.detectors.build import build_detector
 from rc3mm.registry import MODELS
 
@@ -162,6 +162,23 @@ def test_padding_is_never_a_region_and_far_from_it_nothing_changes(make_extracto
     assert (box_iou(inner, padded.boxes).amax(1) > 0.9).float().mean() > 0.8
 
 
+@pytest.mark.parametrize('name', ['fpn', 'c4'])
+@pytest.mark.parametrize('budget', [1, 50_000])
+def test_few_rois_at_a_time_give_what_all_at_once_give(make_extractor, images, monkeypatch, name, budget) -> None:
+    """At most so many bytes of ROI features at a time: one ROI at 1 byte, a few at 50,000."""
+    extractor = make_extractor(name)
+    whole, sizes = extractor(to_tensors(images)), []
+    monkeypatch.setattr(two_stage, '_BYTES_AT_ONCE', budget)
+    pooling = extractor.detector.roi_head.bbox_roi_extractor
+    pooling.register_forward_hook(lambda module, inputs, output: sizes.append((len(output), output.nbytes)))
+    for one, other in zip(whole, extractor(to_tensors(images)), strict=True):
+        assert one.labels.equal(other.labels)
+        for part in ('features', 'boxes', 'scores', 'class_probs'):
+            torch.testing.assert_close(getattr(one, part), getattr(other, part), rtol=1e-4, atol=1e-4)
+    assert sum(count for count, _ in sizes) > 100
+    assert all(size <= max(budget, size // count) for count, size in sizes)
+
+
 def test_an_empty_batch_is_an_empty_list(make_extractor) -> None:
     assert make_extractor()([]) == [] and make_extractor().extract([]) == []
 
@@ -234,11 +251,24 @@ def test_loaded_weights_survive_the_initialisation_of_the_model_around(make_extr
     assert extractor.detector.backbone.conv1.weight.equal(before)
 
 
-def test_bfloat16_autocast_finds_nearly_the_same(make_extractor, images) -> None:
+def test_a_surrounding_autocast_changes_nothing(make_extractor, images) -> None:
+    for extractor in (make_extractor(), make_extractor('c4', autocast=True), make_extractor(frozen=False)):
+        extractor.eval()
+        alone = extractor(to_tensors(images))
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            within = extractor(to_tensors(images))
+            assert torch.is_autocast_enabled('cpu')
+        for one, other in zip(alone, within, strict=True):
+            for part in ('features', 'boxes', 'scores', 'labels', 'class_probs'):
+                assert getattr(one, part).equal(getattr(other, part)), part
+
+
+def test_bfloat16_finds_nearly_the_same(make_extractor, images) -> None:
     extractor = make_extractor(**LARGE)
     full = extractor(to_tensors(images))
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        half = extractor(to_tensors(images))
+    extractor.autocast = True
+    half = extractor(to_tensors(images))
+    assert not any(one.features.equal(other.features) for one, other in zip(full, half, strict=True))
     for exact, rough in zip(full, half, strict=True):
         assert rough.boxes.dtype == torch.float32 and rough.features.dtype == torch.float32
         assert (box_iou(exact.boxes[:10], rough.boxes).amax(1) > 0.8).float().mean() > 0.7
