@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import torch.distributed as dist
 from cli import CommandLineError, add_common_arguments, load_config, run_main
 from mmengine.config import Config
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
-from roi_batches import ShardMaker
+from roi_batches import NotEnoughMemoryError, ShardMaker
+from roi_processes import Processes
 from roi_reports import BadImage, Bar, Report, Reports, bad_limit, count_reasons
 
-from rc3mm.datasets.image_sources import DatasetImages, ImageSource, check_ids, open_dataset, open_images
+from rc3mm.datasets.image_sources import (
+    DatasetImages,
+    ImageSource,
+    check_ids,
+    distinct_images,
+    open_dataset,
+    open_images,
+)
 from rc3mm.datasets.roi import RoiManifest, begin_store, finish_store, finished_shards, write_shard
 from rc3mm.registry import MODELS
 from rc3mm.utils.checkpoint import UnsafeCheckpointError
-from rc3mm.utils.dist import rank_and_world_size
 
 _EXAMPLES = """\
 examples:
@@ -40,12 +46,6 @@ the store holds shards, an index and a manifest; bad_images.tsv lists the images
 interrupts the extraction: the same command goes on where it stopped, with any number of processes.
 """
 
-_WAIT = timedelta(days=7)  # for the slowest process
-_VARIABLES = {
-    'pytorch': {name: name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')},
-    'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
-    'mpi': {name: f'OMPI_COMM_WORLD_{name.removeprefix("WORLD_")}' for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')},
-}
 T = TypeVar('T')
 
 
@@ -80,9 +80,10 @@ def parse_args() -> argparse.Namespace:
     group.add_argument('--max-regions', type=int, metavar='N', help='and at most so many')
     group.add_argument('--score-thr', type=float, metavar='P', help='those beyond the minimum score more')
     group = parser.add_argument_group('the store')
-    group.add_argument('--shard-size', type=int, default=1000, metavar='N', help='input images a shard (1000)')
+    group.add_argument('--shard-size', type=int, default=5000, metavar='N', help='input images a shard (5000)')
     group.add_argument('--dtype', choices=['float16', 'float32'], default='float16', help='of features (float16)')
     group.add_argument('--no-class-probs', action='store_true', help='leave out class probabilities (MRM needs them)')
+    group.add_argument('--attributes', action='store_true', help='keep attribute probabilities (bottom-up attention)')
     group.add_argument(
         '--max-bad',
         type=bad_limit,
@@ -111,30 +112,31 @@ def main() -> None:
     args = parse_args()
     started = time.monotonic()
     cfg = extraction_config(args)
-    start_processes(args)
-    rank, world_size = rank_and_world_size()
-    source = _said(lambda: open_source(args))
-    total = min(args.limit or len(source), len(source))
-    fingerprint = _said(lambda: check_ids(source, total))
+    processes = Processes(args.launcher)
+    source = open_source(args, processes)
+    total, fingerprint = agree_on_images(args, source, processes)
     extractor = _said(lambda: MODELS.build(cfg.roi_extractor))
     extractor.to(pick_device(args.device)).eval()
     plan = make_plan(args, extractor, total, fingerprint)
     reports = Reports(args.out, total, args.max_bad)
     try:
-        count = make_shards(args, plan, extractor, source, total, reports)
+        count = make_shards(args, plan, extractor, source, total, reports, processes)
     except KeyboardInterrupt:
         raise CommandLineError(f'interrupted; to go on, run again: {plan.command}') from None
     except OSError as error:
         raise CommandLineError(f'{error}; when that is mended, go on with: {plan.command}') from error
-    if dist.is_initialized():
-        dist.barrier()  # the others' shards are there
-    if rank == 0:
+    except NotEnoughMemoryError as error:
+        raise CommandLineError(
+            f'not enough memory on {extractor.device} for --batch-size {args.batch_size} ({error}); lower --batch-size '
+            'and go on: finished shards are kept'
+        ) from error
+    processes.wait()  # the others' shards are there
+    if processes.rank == 0:
         seconds = timedelta(seconds=round(time.monotonic() - started))
-        own = f'{count:,} images by the first of {world_size} processes' if world_size > 1 else f'{count:,} images'
-        made = f'{own} in {seconds}' if count else 'nothing was left to do'
+        others = f' by the first of {processes.world_size} processes' if processes.world_size > 1 else ''
+        made = f'{count:,} images{others} in {seconds}' if count else 'nothing was left to do'
         Console().print(summary(args.out, finish(args.out, reports), reports, made))
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    processes.end()
 
 
 def _said(step: Callable[[], T]) -> T:
@@ -156,6 +158,8 @@ def extraction_config(args: argparse.Namespace) -> Config:
     for name in ('checkpoint', 'feature', 'min_regions', 'max_regions', 'score_thr'):
         if getattr(args, name) is not None:
             cfg.roi_extractor[name] = getattr(args, name)
+    if args.amp:
+        cfg.roi_extractor.autocast = True
     if not cfg.roi_extractor.get('checkpoint'):
         raise CommandLineError(
             'the detector has no weights, so its features would be random: give --checkpoint, or name one in '
@@ -164,32 +168,30 @@ def extraction_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def start_processes(args: argparse.Namespace) -> None:
-    """Join the other processes, if there are any; gloo will do, for regions are not exchanged."""
-    if args.launcher == 'none':
-        return
-    for name, own in _VARIABLES[args.launcher].items():
-        os.environ.setdefault(name, os.environ.get(own, ''))
-        if not os.environ[name]:
-            raise CommandLineError(f'--launcher {args.launcher}: {own} is not set; start with torchrun, srun or mpirun')
-    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
-    os.environ.setdefault('MASTER_PORT', '29500')
-    dist.init_process_group('gloo', timeout=_WAIT)
+def open_source(args: argparse.Namespace, processes: Processes) -> ImageSource:
+    """The images that the command line names; the first process alone looks through the samples of a dataset."""
+    name = args.dataset_config
+    if not name:
+        return _said(lambda: open_images(args.images, args.image_column, args.id_column))
+    dataset = _said(lambda: open_dataset(name))
+    indices = processes.from_first(lambda: _said(lambda: distinct_images(dataset, name, args.limit)))
+    return DatasetImages(dataset, name, indices)
 
 
-def _agreed(finished: set[int]) -> set[int]:
-    """What the first process saw: the others may look later, when it has finished more."""
-    shared = [finished]
-    if dist.is_initialized():
-        dist.broadcast_object_list(shared, src=0)
-    return shared[0]
+def agree_on_images(args: argparse.Namespace, source: ImageSource, processes: Processes) -> tuple[int, str]:
+    """How many images there are and a fingerprint of their ids, which the first process checks for all."""
 
+    def look() -> tuple[int, str]:
+        total = min(args.limit or len(source), len(source))
+        return total, _said(lambda: check_ids(source, total))
 
-def open_source(args: argparse.Namespace) -> ImageSource:
-    """The images that the command line names."""
-    if args.dataset_config:
-        return DatasetImages(open_dataset(args.dataset_config), args.dataset_config, args.limit)
-    return open_images(args.images, args.image_column, args.id_column)
+    total, fingerprint = processes.from_first(look)
+    if len(source) < total or (args.limit is None and len(source) != total):
+        raise CommandLineError(
+            f'process {processes.rank} sees {len(source):,} images but the first {total:,}: all processes need the '
+            'same images, in a folder that they share or in equal copies'
+        )
+    return total, fingerprint
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -208,7 +210,8 @@ def pick_device(name: str | None) -> torch.device:
 def make_plan(args: argparse.Namespace, extractor: Any, total: int, fingerprint: str) -> RoiManifest:
     """What the store will be made with."""
     signature = extractor.signature
-    protocol = {**signature['protocol'], 'detector_sha256': signature['detector_sha256']}
+    if args.attributes and not extractor.num_attributes:
+        raise CommandLineError(f'--attributes: the detector of {args.config} knows no attributes; leave it out')
     return RoiManifest(
         detector=signature['detector'],
         feature=signature['feature'],
@@ -218,20 +221,27 @@ def make_plan(args: argparse.Namespace, extractor: Any, total: int, fingerprint:
         inputs=fingerprint,
         checkpoint=signature['checkpoint_sha256'],
         num_classes=None if args.no_class_probs else extractor.num_classes,
-        num_attributes=extractor.num_attributes or None,
+        num_attributes=extractor.num_attributes if args.attributes else None,
         class_names=tuple(extractor.class_names or ()),
-        protocol={**protocol, 'autocast': 'bfloat16'} if args.amp else protocol,
+        protocol={**signature['protocol'], 'detector_sha256': signature['detector_sha256']},
         dtype=args.dtype,
         command=shlex.join(['python', *sys.argv]),
     )
 
 
 def make_shards(
-    args: argparse.Namespace, plan: RoiManifest, extractor: Any, source: ImageSource, total: int, reports: Reports
+    args: argparse.Namespace,
+    plan: RoiManifest,
+    extractor: Any,
+    source: ImageSource,
+    total: int,
+    reports: Reports,
+    processes: Processes,
 ) -> int:
     """Make this process's share of the shards that are missing; returns the number of their images."""
-    rank, world_size = rank_and_world_size()
-    finished = _agreed(_said(lambda: begin_store(args.out, plan)))
+    rank, world_size = processes.rank, processes.world_size
+    seen = _said(lambda: begin_store(args.out, plan))
+    finished = processes.from_first(lambda: seen)  # the others may look later, when it has finished more
     reports.look(finished)
     if rank == 0 and finished:
         print(f'{args.out}: {len(finished)} of {plan.num_shards} shards are there already', file=sys.stderr)
@@ -252,7 +262,7 @@ def make_shards(
         batch_size=args.batch_size,
         dtype=args.dtype,
         class_probs=not args.no_class_probs,
-        amp=args.amp,
+        attributes=args.attributes,
         workers=workers,
         on_progress=progress,
     )

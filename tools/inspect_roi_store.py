@@ -253,7 +253,7 @@ def find_images(place: str, wanted: set[str]) -> dict[str, np.ndarray]:
     """
     found: dict[str, np.ndarray] = {}
     for image_id, sample in _samples(place, wanted):
-        if image_id in wanted - found.keys():
+        if image_id not in found:
             try:
                 found[image_id] = decode_image(sample)
             except BadImageError as error:
@@ -266,12 +266,11 @@ def find_images(place: str, wanted: set[str]) -> dict[str, np.ndarray]:
 
 
 def _samples(place: str, wanted: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Ids and samples of a place; where ids are known beforehand, samples of the wanted ones alone."""
+    """Ids and samples of the images of a place that are wanted."""
     if '.py:' in place:
         dataset = open_dataset(place)
-        for index in range(len(dataset)):
-            sample = dataset.get_sample(index)
-            yield str(sample['image_id']), sample
+        ids = ((index, dataset.get_image_id(index)) for index in range(len(dataset)))
+        yield from ((image_id, dataset.get_sample(index)) for index, image_id in ids if image_id in wanted)
         return
     images = open_images(place)
     yield from ((image_id, images.sample(index)) for index, image_id in enumerate(images.ids()) if image_id in wanted)

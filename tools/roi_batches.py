@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -17,7 +16,12 @@ from rc3mm.datasets.image_sources import BadImageError, ImageSource, decode_imag
 from rc3mm.structures import Regions, RegionsError
 from rc3mm.utils.resize import resize_for_detector
 
+_NO_MEMORY = ('out of memory', 'not enough memory', "can't allocate memory", 'alloc_failed')  # as torch says it
 _WINDOW = 8  # batches whose images are sorted by size together
+
+
+class NotEnoughMemoryError(RuntimeError):
+    """A batch of images does not fit into the memory of the device."""
 
 
 class LoadedImage(NamedTuple):
@@ -129,7 +133,7 @@ class ShardMaker:
         batch_size: images a pass.
         dtype: of features and probabilities.
         class_probs: whether to keep class probabilities.
-        amp: whether to run the detector in bfloat16.
+        attributes: whether to keep attribute probabilities.
         workers: processes that decode and resize.
         on_progress: called with the shard's bad images so far and how many images more are done, again and again.
     """
@@ -142,19 +146,24 @@ class ShardMaker:
         batch_size: int,
         dtype: str,
         class_probs: bool,
-        amp: bool,
+        attributes: bool,
         workers: int,
         on_progress: Callable[[list[BadImage], int], None],
     ) -> None:
         self.extractor, self.source = extractor, source
-        self.batch_size, self.dtype, self.amp = batch_size, np.dtype(dtype).type, amp
-        self.class_probs, self.workers, self.on_progress = class_probs, workers, on_progress
+        self.batch_size, self.dtype = batch_size, np.dtype(dtype).type
+        kept = {'class_probs': class_probs, 'attribute_probs': attributes}
+        self.dropped: dict[str, Any] = {name: None for name, wanted in kept.items() if not wanted}
+        self.workers, self.on_progress = workers, on_progress
 
     def run(self, shards: Sequence[tuple[int, range]]) -> Iterator[Shard]:
         """One shard after the other.
 
         Args:
             shards: number and images of each.
+
+        Raises:
+            NotEnoughMemoryError: a batch is too large for the device.
         """
         chunks = _Chunks([images for _, images in shards], self.batch_size)
         loader = DataLoader(
@@ -187,19 +196,25 @@ class ShardMaker:
         images = sorted(images, key=lambda image: (*image.pixels.shape, image.place))
         for start in range(0, len(images), self.batch_size):
             batch = images[start : start + self.batch_size]
-            with torch.no_grad(), self._precision():
-                results = self.extractor([image.pixels for image in batch], [image.size for image in batch])
-            for image, result in zip(batch, results, strict=True):
+            for image, result in zip(batch, self._regions(batch), strict=True):
                 try:
                     regions = result.numpy(self.dtype).check(image.image_id)
                 except (RegionsError, ValueError) as error:
                     origin = self.source.origin(image.place)
                     bad.append(BadImage(image.image_id, 'unusable features', str(error), origin))
                     continue
-                if not self.class_probs:
-                    regions = dataclasses.replace(regions, class_probs=None)
-                found[image.place] = (image.image_id, regions)
+                found[image.place] = (image.image_id, dataclasses.replace(regions, **self.dropped))
             self.on_progress(bad, len(batch))
+
+    def _regions(self, batch: list[LoadedImage]) -> list[Any]:
+        try:
+            with torch.no_grad():
+                return self.extractor([image.pixels for image in batch], [image.size for image in batch])
+        except RuntimeError as error:  # of CUDA's allocator a subclass, of the CPU's not
+            reason = str(error)
+            if any(words in reason.lower() for words in _NO_MEMORY):
+                raise NotEnoughMemoryError(reason.splitlines()[0][:200]) from error
+            raise
 
     def _resize(self) -> Callable[[np.ndarray], np.ndarray]:
         """What the extractor does to the size of an image, without the extractor: workers need no detector."""
@@ -207,10 +222,6 @@ class ShardMaker:
         if scale is None:
             return partial(resize_for_detector, scale=None)
         return partial(resize_for_detector, scale=tuple(scale.scale), keep_ratio=scale.keep_ratio)
-
-    def _precision(self) -> Any:
-        device = self.extractor.device.type
-        return torch.autocast(device, torch.bfloat16) if self.amp else nullcontext()
 
 
 def _as_it_is(chunk: Any) -> Any:

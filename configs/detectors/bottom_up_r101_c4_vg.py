@@ -10,9 +10,13 @@ Weights:  the release `resnet101_faster_rcnn_final.caffemodel` of github.com/pet
           github.com/MILVLG/bottom-up-attention.pytorch.
 Result:   mAP@0.5 10.2 % over the objects of Visual Genome, as its authors report it; not measured here.
 
-What differs from the release: ROIs are pooled by RoIAlign, so that it runs on CPUs as well (for the release's own
-pooling on a GPU: roi_layer=dict(type='RoIPool', output_size=14)), and anchors are up to two pixels (for the largest)
-other than its rounded ones.
+What differs from the release, above all: which boxes there are. The release keeps the proposals themselves, unrefined,
+and takes the features there; the score of a proposal is its highest over all classes in which it survives
+non-maximum suppression. rc3mm refines a proposal for its best class, and takes the features at that final box. So
+features extracted here must not be mixed with files of the release in one experiment.
+Besides, ROIs are pooled by RoIAlign, so that it runs on CPUs as well (for the release's own pooling on a GPU:
+roi_layer=dict(type='RoIPool', output_size=14)), and anchors are up to two pixels (for the largest) other than its
+rounded ones. Attribute probabilities are kept in a store with --attributes.
 """
 
 from mmengine.config import read_base

@@ -82,6 +82,10 @@ class VLDataset(Dataset):
     def get_sample(self, index: int) -> dict[str, Any]:
         """The raw sample of an index within range(len(self))."""
 
+    def get_image_id(self, index: int) -> str:
+        """The `image_id` of a sample; override it where it costs less than the whole sample."""
+        return str(self.get_sample(index)['image_id'])
+
     def get_texts(self, index: int) -> list[tuple[str, str]]:
         """The (language, text) pairs of a sample; override it where they cost less than the whole sample."""
         return self.get_sample(index)['texts']

@@ -29,6 +29,7 @@ __all__ = [
     'ListedImages',
     'check_ids',
     'decode_image',
+    'distinct_images',
     'open_dataset',
     'open_images',
 ]
@@ -254,30 +255,40 @@ class ListedImages:
         return (name, path.strip()) if tab else (_without_suffix(line.strip()), line.strip())
 
 
-class DatasetImages:
-    """The images of a dataset of rc3mm; of samples with the same `image_id` the first counts.
-
-    All samples are looked at once in the beginning, for their ids, which are kept.
+def distinct_images(dataset: VLDataset, name: str, limit: int | None = None) -> np.ndarray:
+    """The samples of a dataset that count as images: of those with the same `image_id` the first.
 
     Args:
-        dataset: any `VLDataset` with images.
+        dataset: any dataset with images.
         name: of the dataset, for messages.
-        limit: only the first so many samples.
+        limit: only the first so many samples are looked at.
+
+    Returns:
+        Their indices, int64, ascending.
 
     Raises:
         ValueError: the samples have no images.
     """
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    if not count or not {'image', 'image_path', 'image_bytes'} & dataset.get_sample(0).keys():
+        raise ValueError(f'{name} has no images; name a source with images, such as `strict`')
+    first: dict[str, int] = {}
+    for index in range(count):
+        first.setdefault(dataset.get_image_id(index), index)
+    return np.fromiter(first.values(), np.int64, len(first))
 
-    def __init__(self, dataset: VLDataset, name: str, limit: int | None = None) -> None:
-        self.dataset, self.name = dataset, name
-        count = len(dataset) if limit is None else min(limit, len(dataset))
-        if not count or not {'image', 'image_path', 'image_bytes'} & dataset.get_sample(0).keys():
-            raise ValueError(f'{name} has no images; name a source with images, such as `strict`')
-        first: dict[str, int] = {}
-        for index in range(count):
-            first.setdefault(str(dataset.get_sample(index)['image_id']), index)
-        self._ids = _PackedStrings(first)
-        self._indices = np.fromiter(first.values(), np.int64, len(first))
+
+class DatasetImages:
+    """The images of a dataset of rc3mm.
+
+    Args:
+        dataset: any `VLDataset` with images.
+        name: of the dataset, for messages.
+        indices: the samples that count, see `distinct_images`.
+    """
+
+    def __init__(self, dataset: VLDataset, name: str, indices: np.ndarray) -> None:
+        self.dataset, self.name, self._indices = dataset, name, indices
 
     def __len__(self) -> int:
         """Number of different images."""
@@ -285,7 +296,7 @@ class DatasetImages:
 
     def ids(self) -> Iterator[str]:
         """Every id, in order."""
-        return (self._ids[index] for index in range(len(self)))
+        return (self.dataset.get_image_id(int(index)) for index in self._indices)
 
     def origin(self, index: int) -> str:
         """Dataset and index."""
@@ -294,7 +305,7 @@ class DatasetImages:
     def sample(self, index: int) -> dict[str, Any]:
         """The dataset's sample."""
         sample = self.dataset.get_sample(int(self._indices[index]))
-        return {**sample, 'image_id': self._ids[index]}
+        return {**sample, 'image_id': str(sample['image_id'])}
 
 
 def open_images(place: str, image_column: str = 'image', id_column: str = 'image_id') -> ImageSource:

@@ -18,6 +18,7 @@ __all__ = ['UnsafePickleError', 'loads_plain']
 
 _DTYPE = re.compile(r'[<>=|]?(?:b1|[iu][1248]|f[248]|c(?:8|16)|[SU]\d{1,4})')
 _DEEPEST = 50  # containers within containers
+_FEW = 1 << 18  # values that any pickle may hold; a longer one may hold more
 
 
 class UnsafePickleError(ValueError):
@@ -41,7 +42,8 @@ def loads_plain(data: bytes | memoryview, where: str) -> Any:
     try:
         # latin1 turns the byte strings of Python 2 into text one by one, so array data can be turned back
         value = _Unpickler(io.BytesIO(data), encoding='latin1').load()
-        return _resolve(value, 0)
+        # a value takes a byte at least, unless it is held by several containers
+        return _Resolver(max(_FEW, 2 * len(data))).resolve(value)
     except _Refusal as error:
         raise UnsafePickleError(
             f'{where} was refused: its pickle holds {error}. Only NumPy arrays of numbers, plain values and plain '
@@ -56,6 +58,10 @@ def _told(error: Exception) -> str:
     return f'{type(error).__name__}: {error}'[:200]
 
 
+def _shown(value: Any) -> str:
+    return repr(value[:20]) if isinstance(value, str) else type(value).__name__  # containers may be without end
+
+
 class _Refusal(Exception):
     """What a pickle holds and must not."""
 
@@ -67,7 +73,7 @@ class _DType:
 
     def __init__(self, code: Any, *_: Any) -> None:
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            kind = 'an array of Python objects' if code in ('O', 'O8', 'O4', '|O') else f'the data type {code!r}'
+            kind = 'an array of Python objects' if code in ('O', 'O8', 'O4', '|O') else f'the data type {_shown(code)}'
             raise _Refusal(kind)
         self.code = code.lstrip('<>=|')
         self.dtype = np.dtype(code)
@@ -94,11 +100,16 @@ class _Array:
         self.array = _from_buffer(raw, dtype, shape, 'F' if is_fortran else 'C')
 
 
-def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> np.ndarray:
     if isinstance(raw, list):
         raise _Refusal('an array of Python objects')
-    kind = _own_dtype(dtype)
-    return np.frombuffer(_as_bytes(raw), kind).reshape(tuple(int(side) for side in shape), order=str(order))  # type: ignore[call-overload]
+    if order not in ('C', 'F', 'K'):
+        raise ValueError('the order of an array makes no sense')
+    values, sides = np.frombuffer(_as_bytes(raw), _own_dtype(dtype)), tuple(int(side) for side in shape)
+    if axis_order is None:
+        return values.reshape(sides, order='F' if order == 'F' else 'C')
+    # NumPy 2.4 and later, with the order K: the sides as they lie in memory, and what becomes of them
+    return values.reshape(sides).transpose(tuple(int(axis) for axis in axis_order))
 
 
 def _scalar(dtype: Any, raw: Any = b'') -> Any:
@@ -123,7 +134,7 @@ def _as_bytes(raw: Any) -> bytes | bytearray:
 def _encode(text: Any, encoding: Any = 'latin1') -> bytes:
     """How protocols before 3 write bytes."""
     if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
-        raise _Refusal(f'a call of _codecs.encode with {encoding!r}')
+        raise _Refusal(f'a call of _codecs.encode with {_shown(encoding)}')
     return text.encode('latin1')
 
 
@@ -184,20 +195,37 @@ class _Unpickler(pickle.Unpickler):
         raise _Refusal('a reference to an object outside of it')
 
 
-def _resolve(value: Any, depth: int) -> Any:
-    """The value with real arrays in place of those that stand for them."""
-    if depth > _DEEPEST:
-        raise ValueError(f'containers are nested more than {_DEEPEST} deep')
-    if isinstance(value, _Array):
-        if value.array is None:
-            raise ValueError('an array without data')
-        return value.array
-    if isinstance(value, _DType):
-        return value.dtype
-    if isinstance(value, _Call):
-        raise _Refusal('a function')
-    if isinstance(value, dict):
-        return type(value)((key, _resolve(item, depth + 1)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return type(value)(_resolve(item, depth + 1) for item in value)
-    return value
+class _Resolver:
+    """Puts real arrays in place of those that stand for them.
+
+    A pickle can say in a few bytes that a container holds another twice, that one a third twice, and so on; whoever
+    walks through that never comes to its end. So what is walked through is counted.
+
+    Args:
+        most: values that there may be, containers included.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+
+    def resolve(self, value: Any, depth: int = 0) -> Any:
+        """The value with real arrays."""
+        self._count += 1
+        if self._count > self._most:
+            raise ValueError(f'containers hold each other so often that they have more than {self._most:,} values')
+        if depth > _DEEPEST:
+            raise ValueError(f'containers are nested more than {_DEEPEST} deep')
+        if isinstance(value, _Array):
+            if value.array is None:
+                raise ValueError('an array without data')
+            return value.array
+        if isinstance(value, _DType):
+            return value.dtype
+        if isinstance(value, _Call):
+            raise _Refusal('a function')
+        if isinstance(value, dict):
+            return type(value)((key, self.resolve(item, depth + 1)) for key, item in value.items())
+        if isinstance(value, list | tuple):
+            return type(value)(self.resolve(item, depth + 1) for item in value)
+        return value

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rc3mm.datasets import EmojiParallel, EmojiStrict, JsonLinesPairs
+from rc3mm.datasets.base import VLDataset
 from rc3mm.datasets.image_sources import (
     BadImageError,
     DatasetImages,
@@ -24,6 +25,7 @@ from rc3mm.datasets.image_sources import (
     ListedImages,
     check_ids,
     decode_image,
+    distinct_images,
 )
 from rc3mm.datasets.parquet_images import ParquetImages
 
@@ -175,11 +177,25 @@ def test_a_folder_of_many_images_costs_little(tmp_path: Path) -> None:
 
 def test_datasets_are_sources() -> None:
     dataset = EmojiStrict(num_scenes=5, image_size=32, num_concepts=20)
-    source = DatasetImages(dataset, 'emoji', limit=3)
+    source = DatasetImages(dataset, 'emoji', distinct_images(dataset, 'emoji', limit=3))
     assert [name[-7:] for name in source.ids()] == ['-000000', '-000001', '-000002']
     assert (decode_image(source.sample(2)) == dataset.get_image(2)).all()
     with pytest.raises(ValueError, match='text has no images; name a source with images'):
-        DatasetImages(EmojiParallel(num_scenes=5, num_concepts=20), 'text')
+        distinct_images(EmojiParallel(num_scenes=5, num_concepts=20), 'text')
+
+
+def test_ids_of_a_dataset_are_asked_for_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand scenes have ids without one being drawn, but for the first, which shows that there are images."""
+    dataset = EmojiStrict(num_scenes=10_000, image_size=32, num_concepts=20)
+    for index in (0, 7):
+        assert dataset.get_image_id(index) == VLDataset.get_image_id(dataset, index)
+    drawn: list[int] = []
+    own = dataset.get_sample
+    monkeypatch.setattr(dataset, 'get_sample', lambda index: (drawn.append(index), own(index))[1])
+    source = DatasetImages(dataset, 'emoji', distinct_images(dataset, 'emoji'))
+    check_ids(source)
+    assert len(source) == 10_000 and drawn == [0]
+    assert source.sample(4)['image_id'] == list(source.ids())[4]
 
 
 def test_an_image_of_several_samples_counts_once(tmp_path: Path) -> None:
@@ -188,7 +204,7 @@ def test_an_image_of_several_samples_counts_once(tmp_path: Path) -> None:
     path = tmp_path / 'x.jsonl'
     path.write_text(line % ('a', 1) + line % ('a', 1) + line % ('gone', 2) + line % ('a', 1))
     dataset = JsonLinesPairs(path=path, source='strict', image_root=tmp_path)
-    source = DatasetImages(dataset, 'pairs')
+    source = DatasetImages(dataset, 'pairs', distinct_images(dataset, 'pairs'))
     assert list(source.ids()) == ['1', '2']
     assert source.origin(1) == 'pairs, sample 2'
     assert decode_image(source.sample(0)).shape == (8, 12, 3)

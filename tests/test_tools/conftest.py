@@ -66,6 +66,6 @@ def extract(detector_config: Path, capsys: pytest.CaptureFixture, monkeypatch: p
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     monkeypatch.setenv('COLUMNS', '300')
     monkeypatch.setattr(logging, 'raiseExceptions', False)  # the logger writes to the stream of an earlier test
-    for name in ('cli', 'roi_reports', 'roi_batches', 'extract_roi_features'):
+    for name in ('cli', 'roi_reports', 'roi_batches', 'roi_processes', 'extract_roi_features'):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return Extract(importlib.import_module('extract_roi_features'), detector_config, capsys, monkeypatch)

@@ -99,6 +99,34 @@ def test_bad_records_are_counted_and_listed(tmp_path: Path, run: Run) -> None:
     assert '4: 1 a damaged pickle' in ' '.join(done.out.split())
 
 
+SIDES = {'1': ('h', np.nan), '3': ('w', np.inf), '4': ('h', -np.inf), '6': ('w', 1 << 40), '8': ('h', 0)}
+
+
+@pytest.mark.parametrize('kind', ['volta-lmdb', 'roi-npz', 'bottom-up-tsv'])
+def test_images_of_no_size_are_counted(tmp_path: Path, run: Run, kind: str) -> None:
+    source, store = tmp_path / 'source', tmp_path / 'store'
+    if kind == 'volta-lmdb':
+        record = making.volta_raw
+        write_volta(source, {k: pickle.dumps({**record(IMAGES[k]), f'img_{s}': v}) for k, (s, v) in SIDES.items()})
+    elif kind == 'roi-npz':
+        making.write_npz(source, IMAGES)
+        for name, (side, value) in SIDES.items():
+            np.savez(source / f'{name}.npz', **{**making.npz_arrays(IMAGES[name]), f'image_{side}': value})
+    else:
+        lines = {name: making.tsv_line(name, regions).split(b'\t') for name, regions in IMAGES.items()}
+        for name, (side, value) in SIDES.items():
+            lines[name]['-wh'.index(side)] = str(value).encode()
+        source.write_bytes(b''.join(b'\t'.join(line) + b'\n' for line in lines.values()))
+    done = run(kind, source, store, '--max-bad', '0.5')
+    assert done.code == 0, done.err
+    assert list(RoiStore(store).ids()) == [name for name in IMAGES if name not in SIDES]
+    listed = [line.split('\t') for line in (store / 'bad_images.tsv').read_text().splitlines()[1:]]
+    assert [line[0] for line in listed] == list(SIDES)
+    if kind != 'bottom-up-tsv':  # whose fields are text: 'nan' is no number there
+        assert {line[1] for line in listed} == {'no image size'}
+    assert '5: ' in ' '.join(done.out.split())
+
+
 @pytest.mark.parametrize('kind', ['uc2-lmdb', 'bottom-up-tsv', 'roi-npz'])
 def test_other_layouts(tmp_path: Path, run: Run, kind: str) -> None:
     write = {'uc2-lmdb': making.write_uc2, 'bottom-up-tsv': making.write_tsv, 'roi-npz': making.write_npz}[kind]

@@ -58,3 +58,26 @@ def test_weights_as_safetensors(tmp_path: Path) -> None:
     assert done.returncode == 2 and 'none.pth' in done.stderr and done.stderr.count('\n') == 1
     done = run(script, tmp_path / 'in.pth', tmp_path / 'out.pth')
     assert done.returncode == 2 and 'must end in .safetensors' in done.stderr
+
+
+def test_weights_too_large_for_their_type_are_refused(tmp_path: Path) -> None:
+    script, out = 'tools/model_converters/export_weights.py', tmp_path / 'out.safetensors'
+    state = {'fine': torch.tensor([65504.0, float('inf')]), 'bn.running_var': torch.tensor([1.0, -70000.0, 66000.0])}
+    torch.save({'state_dict': state}, tmp_path / 'in.pth')
+    out.write_bytes(b'as it was')
+    done = run(script, tmp_path / 'in.pth', out)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert 'error: 2 numbers of bn.running_var, up to 70000, are too large for float16 (65504)' in done.stderr
+    assert 'Choose --dtype bfloat16 or --dtype float32' in done.stderr
+    assert out.read_bytes() == b'as it was' and {path.name for path in tmp_path.iterdir()} == {'in.pth', out.name}
+    done = run(script, tmp_path / 'in.pth', out, '--dtype', 'float32')
+    assert done.returncode == 0, done.stderr
+    with safe_open(out, 'pt') as stored:
+        assert torch.equal(stored.get_tensor('bn.running_var'), state['bn.running_var'])
+
+
+def test_where_nothing_can_be_written_one_line_says_so(tmp_path: Path) -> None:
+    torch.save({'state_dict': {'a': torch.zeros(2)}}, tmp_path / 'in.pth')
+    (tmp_path / 'file').touch()
+    done = run('tools/model_converters/export_weights.py', tmp_path / 'in.pth', tmp_path / 'file/out.safetensors')
+    assert done.returncode == 2 and 'cannot be written' in done.stderr and done.stderr.count('\n') == 1

@@ -51,25 +51,48 @@ def start(log: Path, *arguments: object, **variables: object) -> Any:
     return process
 
 
+def two_processes(folder: Path, *arguments: object) -> tuple[list[int | None], list[str]]:
+    """Exit codes and outputs of two processes, started as SLURM would start them on one node."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        group = dict(SLURM_NTASKS=2, SLURM_JOB_NODELIST='node7', MASTER_PORT=free.getsockname()[1])
+    logs = [folder / f'{rank}.log' for rank in range(2)]
+    command = (*arguments, '--launcher', 'slurm', '--device', 'cpu')
+    processes = [start(logs[k], *command, **group, SLURM_PROCID=k, SLURM_LOCALID=k) for k in range(2)]
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes], [log.read_text() for log in logs]
+
+
 def test_two_processes_make_the_store_of_one(
     extract: Extract, noise_images: Path, detector_config: Path, tmp_path: Path
 ) -> None:
     one = extract.store(noise_images, out=tmp_path / 'one').path
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        group = dict(WORLD_SIZE=2, MASTER_ADDR='127.0.0.1', MASTER_PORT=free.getsockname()[1])
-    options = ('--shard-size', 3, '--launcher', 'pytorch', '--device', 'cpu')
-    command = (detector_config, noise_images, '--out', tmp_path / 'two', *options)
-    logs = [tmp_path / f'{rank}.log' for rank in range(2)]
-    processes = [start(logs[rank], *command, **group, RANK=rank, LOCAL_RANK=rank) for rank in range(2)]
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0], [log.read_text() for log in logs]
+    codes, logs = two_processes(tmp_path, detector_config, noise_images, '--out', tmp_path / 'two', '--shard-size', 3)
+    assert codes == [0, 0], logs
     assert shards(tmp_path / 'two') == shards(one)
-    assert 'by the first of 2 processes' in logs[0].read_text() and 'region features' not in logs[1].read_text()
+    assert 'by the first of 2 processes' in logs[0] and 'region features' not in logs[1]
     manifests = [json.loads((store / 'manifest.json').read_text()) for store in (one, tmp_path / 'two')]
     assert [manifest.pop('command') is not None for manifest in manifests] == [True, True]
     assert manifests[0] == manifests[1]
+
+
+def test_two_processes_share_a_dataset(extract: Extract, detector_config: Path, tmp_path: Path) -> None:
+    place = f'{ROOT}/configs/rc3/pretrain_tiny.py:train_dataloader.dataset.sources.strict'
+    options = ('--dataset-config', place, '--limit', 7, '--shard-size', 2)
+    one = extract.store(*options, out=tmp_path / 'one').path
+    codes, logs = two_processes(tmp_path, detector_config, *options, '--out', tmp_path / 'two')
+    assert codes == [0, 0], logs
+    assert shards(tmp_path / 'two') == shards(one) and len(RoiStore(one)) == 7
+
+
+def test_what_the_first_process_refuses_ends_both(noise_images: Path, detector_config: Path, tmp_path: Path) -> None:
+    listed = tmp_path / 'list.txt'
+    listed.write_text(''.join(f'same\t{path}\n' for path in sorted(noise_images.rglob('*.png'))[:2]))
+    codes, logs = two_processes(tmp_path, detector_config, listed, '--out', tmp_path / 'two')
+    assert codes == [2, 2], logs
+    assert "error: two images have the id 'same'" in logs[0] and 'error' not in logs[1].lower()
+    assert not any('Traceback' in log for log in logs)
 
 
 @pytest.mark.parametrize('moment', ['00004.json', 'shard-00004.safetensors', 'index.safetensors', 'manifest.json'])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rc3mm.datasets.image_sources import open_dataset
 from rc3mm.datasets.roi import RoiManifest, begin_store, finish_store, write_shard
 from rc3mm.structures import Regions
 
@@ -166,9 +167,10 @@ def test_the_picture(inspect: Inspect, store: Path, tmp_path: Path) -> None:
 def test_images_of_a_dataset(inspect: Inspect, tmp_path: Path) -> None:
     folder = tmp_path / 'emoji'
     begin_store(folder, RoiManifest('tiny', 'head', 4, 1, 4, 'inputs', num_classes=3))
-    write_shard(folder, 0, [(f'emoji-easy-test-{k:06d}', regions(3, k)) for k in range(4)])
-    finish_store(folder)
     place = f'{ROOT}/configs/rc3/pretrain_tiny.py:test_dataloader.dataset'
+    dataset = open_dataset(place)
+    write_shard(folder, 0, [(dataset.get_image_id(k), regions(3, k)) for k in range(4)])
+    finish_store(folder)
     code, output = inspect(folder, '--out', tmp_path / 'x.png', '--images', place)
     assert code == 0 and (tmp_path / 'x.png').stat().st_size > 20_000, output
     assert 'class 1' in output  # no names are known

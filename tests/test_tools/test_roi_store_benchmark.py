@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_report(tmp_path: Path) -> None:
     command = [sys.executable, 'tools/benchmarks/roi_store.py', '--folder', str(tmp_path), '--rounds', '1']
-    command += ['--images', '6', '--regions', '3', '--feature-dim', '16']
+    command += ['--images', '6', '--regions', '3', '--feature-dim', '16', '--shards', '5']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])
@@ -19,4 +19,7 @@ def test_report(tmp_path: Path) -> None:
     assert set(report['images_per_second']) == set(report['store_times_as_fast']) == ways | {'store'}
     assert all(value > 0 for value in report['images_per_second'].values())
     assert set(report['megabytes']) == {*layouts, 'store'}
+    by_shards = report['by_shards']
+    assert by_shards['images'] == 125 and set(by_shards['images_per_second']) == {'4 shards', '5 shards'}
+    assert by_shards['many_times_as_fast_as_few'] > 0
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """loads_plain reads what NumPy and Python write, and executes nothing that others write."""
 
+import codecs
+import itertools
 import os
 import pickle
 import pickletools
@@ -72,6 +74,21 @@ def test_arrays_come_back(array: np.ndarray, protocol: int, fortran: bool) -> No
     assert same(found, {'a': array, 'b': [array]})
 
 
+@pytest.mark.parametrize('axes', list(itertools.permutations(range(3))))
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_transposed_arrays_come_back(protocol: int, axes: tuple[int, ...]) -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(axes)
+    assert same(loads_plain(pickle.dumps([array, array[..., :1]], protocol), 'here'), [array, array[..., :1]])
+
+
+def test_array_with_the_order_of_its_axes() -> None:
+    # as NumPy 2.4 writes arrays that lie in memory in neither order; earlier versions never write it
+    array = np.arange(24, dtype='<f4').reshape(2, 3, 4)
+    function = np._core.numeric._frombuffer  # type: ignore[attr-defined]
+    data = pickle.dumps(Calls(function, bytearray(array.tobytes()), array.dtype, (2, 3, 4), 'K', (1, 2, 0)), 5)
+    assert same(loads_plain(data, 'here'), array.transpose(1, 2, 0))
+
+
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 def test_scalars_sets_and_old_names(protocol: int) -> None:
     value = OrderedDict(a=np.float32(1.5), b=np.int64(3), c=bytearray(b'xy'), d={1, 2}, e=complex(1, 2))
@@ -141,6 +158,43 @@ GADGETS = {
 def test_gadgets_are_refused(kind: str) -> None:
     with pytest.raises(UnsafePickleError if kind != 'extension' else ValueError, match=r'^here '):
         loads_plain(GADGETS[kind], 'here')
+
+
+def doubled(kind: Callable[[list[Any]], Any], times: int) -> Any:
+    """A container that holds another twice, which holds another twice, and so on."""
+    value = kind([])
+    for _ in range(times):
+        value = kind([value, value])
+    return value
+
+
+@pytest.mark.parametrize('kind', [list, tuple, lambda items: dict(enumerate(items))])
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_containers_that_hold_each_other_again_and_again(protocol: int, kind: Callable[[list[Any]], Any]) -> None:
+    assert same(loads_plain(pickle.dumps(doubled(kind, 8), protocol), 'here'), doubled(kind, 8))
+    data = pickle.dumps(doubled(kind, 40), protocol)
+    assert len(data) < 1500
+    with pytest.raises(ValueError, match=r'here cannot be read .*hold each other so often .*more than 262,144 values'):
+        loads_plain(data, 'here')
+
+
+@pytest.mark.parametrize('function', [np.dtype, codecs.encode])
+def test_endless_containers_are_not_shown(function: Callable[..., Any]) -> None:
+    data = pickle.dumps(Calls(function, doubled(tuple, 40), doubled(tuple, 40)))
+    with pytest.raises(UnsafePickleError, match=r'holds (the data type|a call of _codecs.encode with) tuple'):
+        loads_plain(data, 'here')
+
+
+def test_container_that_holds_itself() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(ValueError, match='nested more than 50 deep'):
+        loads_plain(pickle.dumps(value), 'here')
+
+
+def test_many_values_in_a_long_pickle() -> None:
+    value = [0] * 400_000
+    assert loads_plain(pickle.dumps(value), 'here') == value
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,6 +4,9 @@ All hold the same regions, each in the types that it is known for. A read fetche
 and boxes as float32 tensors, as a data loader hands them on. The other layouts are read in two ways: by the least
 code that does it (`plain`: np.load, pickle.loads), and by the readers of rc3mm, which also check what they read. Every
 layout is read once before the clock runs, so all lie in the page cache, if the memory is large enough.
+
+Apart from that, small images are read from a store of a few shards and from one of many, more than a process keeps open
+at a time (`by_shards`): large stores have thousands, and each read falls into another one.
 """
 
 import argparse
@@ -40,6 +43,9 @@ Read = Callable[[str], tuple[np.ndarray, np.ndarray]]
 _CONSOLE = Console(stderr=True)
 _SIZE = (480, 640)  # height and width of every image
 _SHARD = 500  # images
+_FEW_SHARDS = 4
+_SMALL = {'regions': 4, 'feature_dim': 64}
+_IN_SMALL_SHARD = 25  # images
 
 
 def main() -> None:
@@ -50,13 +56,7 @@ def main() -> None:
         readers = make_readers(Path(folder), args)
         seconds = measure(readers, args)
         sizes = {path.name: folder_size(path) for path in sorted(Path(folder).iterdir())}
-    speeds = {name: [args.images / value for value in values] for name, values in seconds.items()}
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    # ratios of neighbours in time, so that what slows the machine for a while slows both
-    ratios = {
-        name: statistics.median(store / other for store, other in zip(speeds['store'], values, strict=True))
-        for name, values in speeds.items()
-    }
+    medians, ratios = compare(seconds, args.images, 'store')
     report = {
         'benchmark': 'roi_store',
         'images': args.images,
@@ -67,6 +67,7 @@ def main() -> None:
         'images_per_second': {name: round(value) for name, value in medians.items()},
         'store_times_as_fast': {name: round(value, 2) for name, value in ratios.items()},
         'megabytes': {name: round(size / 1e6) for name, size in sizes.items()},
+        'by_shards': measure_shards(args),
     }
     print(json.dumps(report))
 
@@ -77,12 +78,13 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='example (about 2.5 GB in the temporary folder):\n'
-        '  python tools/benchmarks/roi_store.py --images 2000 --rounds 5\n',
+        '  python tools/benchmarks/roi_store.py --images 2000 --rounds 5 --shards 400\n',
     )
     parser.add_argument('--images', type=int, default=2000, help='number of images (2000)')
     parser.add_argument('--regions', type=int, default=36, help='regions an image (36)')
     parser.add_argument('--feature-dim', type=int, default=2048, help='width of the features (2048)')
     parser.add_argument('--rounds', type=int, default=5, help='how often each layout is read; the median counts (5)')
+    parser.add_argument('--shards', type=int, default=400, help='shards of the store of many small ones (400)')
     parser.add_argument('--folder', type=Path, help="where to write (default: the system's temporary folder)")
     return parser.parse_args()
 
@@ -117,7 +119,7 @@ def make_readers(folder: Path, args: argparse.Namespace) -> dict[str, Read]:
             np.savez(path, features=features, boxes=regions.boxes, image_h=_SIZE[0], image_w=_SIZE[1])
     for database in databases.values():
         database.close()
-    write_store(folder / 'store', args)
+    write_store(folder / 'store', args, _SHARD)
     readers = {'store': by_reader(RoiStore(folder / 'store'))}
     for name in names:
         readers[f'{name}, rc3mm'] = by_reader(VoltaLmdb(folder / name))
@@ -128,9 +130,9 @@ def make_readers(folder: Path, args: argparse.Namespace) -> dict[str, Read]:
     return readers
 
 
-def write_store(folder: Path, args: argparse.Namespace) -> None:
-    """The store, in shards."""
-    size, images = _SHARD, draw(args)
+def write_store(folder: Path, args: argparse.Namespace, size: int) -> None:
+    """A store, with `size` images a shard."""
+    images = draw(args)
     count = -(-args.images // size)
     begin_store(folder, RoiManifest('drawn', 'drawn', args.feature_dim, count, size, 'drawn'))
     for number in range(count):
@@ -173,6 +175,24 @@ def plain_npz(folder: Path) -> Read:
     return read
 
 
+def measure_shards(args: argparse.Namespace) -> dict[str, Any]:
+    """Read the same small images from few shards and from many; a part of the report."""
+    count = args.shards * _IN_SMALL_SHARD
+    small = argparse.Namespace(images=count, rounds=args.rounds, **_SMALL)
+    with tempfile.TemporaryDirectory(dir=args.folder, prefix='roi_store_') as folder:
+        few, many = f'{_FEW_SHARDS} shards', f'{args.shards} shards'
+        for name, size in ((few, -(-count // _FEW_SHARDS)), (many, _IN_SMALL_SHARD)):
+            write_store(Path(folder) / name, small, size)
+        seconds = measure({name: by_reader(RoiStore(Path(folder) / name)) for name in (few, many)}, small)
+    medians, ratios = compare(seconds, count, many)
+    return {
+        'images': count,
+        **_SMALL,
+        'images_per_second': {name: round(value) for name, value in medians.items()},
+        'many_times_as_fast_as_few': round(ratios[few], 2),
+    }
+
+
 def measure(readers: dict[str, Read], args: argparse.Namespace) -> dict[str, list[float]]:
     """Name -> seconds for all images, a number a round; the first round is not counted."""
     order = [f'{number:012d}' for number in np.random.default_rng(1).permutation(args.images)]
@@ -186,6 +206,17 @@ def measure(readers: dict[str, Read], args: argparse.Namespace) -> dict[str, lis
             if turn:
                 seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+def compare(seconds: dict[str, list[float]], images: int, main: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Name -> images a second, and name -> how many times as fast `main` is, both the medians of all rounds."""
+    speeds = {name: [images / value for value in values] for name, values in seconds.items()}
+    # ratios of neighbours in time, so that what slows the machine for a while slows both
+    ratios = {
+        name: statistics.median(one / other for one, other in zip(speeds[main], values, strict=True))
+        for name, values in speeds.items()
+    }
+    return {name: statistics.median(values) for name, values in speeds.items()}, ratios
 
 
 def folder_size(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import os
 import re
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rc3mm.datasets.roi.tensor_file import replacing
 from rc3mm.models.detectors.build import build_detector
 from rc3mm.utils.checkpoint import UnsafeCheckpointError, read_checkpoint
 
@@ -345,12 +345,8 @@ def report(
 def write(state_dict: Mapping[str, Tensor], path: Path) -> None:
     """Write the file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
+    with replacing(path) as temporary:
         save_file({key: value.contiguous().clone() for key, value in state_dict.items()}, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     print(f'{path}: {len(state_dict):,} tensors')
 
 

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/cli.py
 
 from cli import CommandLineError, run_main
 
+from rc3mm.datasets.roi.tensor_file import replacing
 from rc3mm.utils.checkpoint import read_checkpoint
 
 
@@ -44,14 +47,35 @@ def main() -> None:
             metadata['class_names'] = json.dumps(names, ensure_ascii=False)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CommandLineError(' '.join(str(error).split())) from error
-    dtype = getattr(torch, args.dtype)
-    weights = {
-        key: (value.to(dtype) if value.is_floating_point() else value).contiguous() for key, value in state.items()
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, args.out, metadata)
+    weights = {key: converted(key, value, getattr(torch, args.dtype)).contiguous() for key, value in state.items()}
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(args.out) as temporary:
+            save_file(weights, temporary, metadata)
+    except (OSError, SafetensorError) as error:
+        raise CommandLineError(f'{args.out} cannot be written: {error}') from error
     count = sum(value.numel() for value in weights.values())
     print(f'{args.out}: {count:,} numbers in {args.dtype}, {args.out.stat().st_size / 2**20:.2f} MiB')
+
+
+def converted(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A weight in another type; integers stay what they are.
+
+    Raises:
+        CommandLineError: a finite number would become infinite.
+    """
+    if not value.is_floating_point():
+        return value
+    result = value.to(dtype)
+    lost = value.isfinite() & ~result.isfinite()
+    if lost.any():
+        kind = str(dtype).removeprefix('torch.')
+        other = '--dtype bfloat16 or --dtype float32' if dtype == torch.float16 else '--dtype float32'
+        raise CommandLineError(
+            f'{int(lost.sum()):,} numbers of {name}, up to {float(value[lost].abs().max()):.6g}, are too large for '
+            f'{kind} ({torch.finfo(dtype).max:.6g}); nothing was written. Choose {other}'
+        )
+    return result
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ model = dict(
     roi_extractor=roi_extractor,
     fusion=dict(type=FusionEncoder, width=width, depth=2, heads=4, mlp_ratio=2),
     embed_dim=width,
-    form_probs=dict(roi=0.05, patch=0.7, both=0.1, split=0.15),
+    form_probs=dict(roi=0.03, patch=0.77, both=0.07, split=0.13),
     test_form='patch',
     objectives=dict(
         itc=dict(type=ITC, sources=('strict', 'weak'), loss_weight=3.0),

@@ -73,7 +73,7 @@ class BottomUpTsv:
         return len(self._lines)
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and self._find(image_id) is not None
+        return self._find(image_id) is not None
 
     def ids(self) -> Iterator[str]:
         """The ids of all images, in the order of the lines."""
@@ -88,8 +88,10 @@ class BottomUpTsv:
         """
         index = self._find(image_id)
         if index is None:
+            example = self._id(0) if len(self) else ''
             raise KeyError(
-                f'{self._lines.path}: no line of image {image_id!r} among {len(self):,}; extract this image too'
+                f'{self._lines.path}: no line of image {image_id!r} among {len(self):,}, whose ids look like '
+                f'{example!r}; extract this image too, or see that the data use the ids of the file'
             )
         where = f'{self._lines.path}, line {self._lines.number(index)}, image {image_id!r}'
         fields = self._lines.line(index).split(b'\t')
@@ -127,7 +129,9 @@ class BottomUpTsv:
             where = f'{self._lines.path}, line {self._lines.number(index)}'
             raise ValueError(f'{where}: it has no image_id; is this a table of regions? Remove the line') from error
 
-    def _find(self, image_id: str) -> int | None:
+    def _find(self, image_id: object) -> int | None:
+        if not isinstance(image_id, str):
+            return None
         wanted = np.uint64(hash_id(image_id))
         for place in range(int(self._hashes.searchsorted(wanted)), len(self._hashes)):
             if self._hashes[place] != wanted:

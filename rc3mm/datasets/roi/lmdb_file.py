@@ -47,11 +47,13 @@ class LmdbFile:
             others = sum(transaction.get(key) is not None for key in self._not_ids)
             return int(transaction.stat()['entries']) - others
 
-    def __contains__(self, image_id: str) -> bool:
+    def __contains__(self, image_id: object) -> bool:
         return self.get(image_id) is not None
 
-    def get(self, image_id: str) -> bytes | None:
+    def get(self, image_id: object) -> bytes | None:
         """The value of an id, None if there is none."""
+        if not isinstance(image_id, str):
+            return None
         key = image_id.encode(errors='surrogatepass')
         environment = self._open()
         if not 0 < len(key) <= environment.max_key_size() or key in self._not_ids:
@@ -59,6 +61,16 @@ class LmdbFile:
         with environment.begin() as transaction:
             value: bytes | None = transaction.get(key)
             return value
+
+    def unknown(self, image_id: object) -> KeyError:
+        """The error to raise about an id that is not there."""
+        with self._open().begin() as transaction:
+            keys = transaction.cursor().iternext(keys=True, values=False)
+            example = next((key for key in keys if key not in self._not_ids), b'').decode(errors='replace')
+        return KeyError(
+            f'{self.path}: there is no key {image_id!r} among {len(self):,}, which look like {example!r}; '
+            'extract this image too, or see that the data use the ids of the file'
+        )
 
     def ids(self) -> Iterator[str]:
         """All ids, in the order of their bytes."""

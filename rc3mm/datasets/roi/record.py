@@ -10,9 +10,11 @@ import numpy as np
 
 from rc3mm.structures.regions import Regions, RegionsError
 
-__all__ = ['Background', 'RoiRecordError', 'as_array', 'make_regions', 'require']
+__all__ = ['Background', 'RoiRecordError', 'as_array', 'as_size', 'make_regions', 'require']
 
 Background = Literal['first', 'last']
+
+_LONGEST = 2**31 - 1  # pixels of a side; a store keeps sides as 32 bits
 
 # What `Regions.check` finds, in short, by a word of its message.
 _REASONS = {'not finite': 'numbers that are not finite', 'no area': 'a box without area'}
@@ -53,10 +55,22 @@ def as_array(record: Mapping[Any, Any], names: tuple[str, ...], where: str) -> n
     value = record[name]
     if isinstance(value, str | bytes):
         value = _decode(value, name, where)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # lists of different lengths within a list
+        raise RoiRecordError(where, 'an entry of another type', f'{name} is no array ({error})') from error
     if array.dtype.kind not in 'fiub':
         raise RoiRecordError(where, 'an entry of another type', f'{name} holds {array.dtype}, expected numbers')
     return array
+
+
+def as_size(height: np.ndarray, width: np.ndarray, where: str) -> tuple[int, int]:
+    """Height and width of an image in whole pixels, from arrays of one number each."""
+    for name, side in (('height', height), ('width', width)):
+        if side.size != 1 or not 1 <= side.item() <= _LONGEST:  # which is not true of NaN either
+            shown = f'{side.item()}' if side.size == 1 else f'an array of the shape {side.shape}'
+            raise RoiRecordError(where, 'no image size', f'the {name} must be one positive number, it is {shown}')
+    return int(height.item()), int(width.item())
 
 
 def _decode(text: str | bytes, name: str, where: str) -> np.ndarray:
@@ -99,6 +113,8 @@ def make_regions(
         raise RoiRecordError(where, 'a missing entry', f'there are no {"features" if features is None else "boxes"}')
     if boxes.size % 4:
         raise RoiRecordError(where, 'shapes that do not agree', f'boxes have {boxes.size} numbers, not four a region')
+    if max(image_size) > _LONGEST:
+        raise RoiRecordError(where, 'no image size', f'an image of {image_size} pixels')
     boxes = boxes.reshape(-1, 4).astype(np.float32)
     features = _rows(where, 'features', features, len(boxes))
     features = features if features.dtype.kind == 'f' else features.astype(np.float32)

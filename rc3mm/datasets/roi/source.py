@@ -24,7 +24,7 @@ class RoiSource(Protocol):
         """The regions of an image.
 
         Raises:
-            KeyError: there are none.
+            KeyError: there are none, whatever the id is; the message shows what ids look like.
             ValueError: what is there cannot be used.
         """
         ...

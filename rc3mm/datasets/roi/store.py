@@ -19,9 +19,8 @@ __all__ = ['RoiStore']
 class RoiStore:
     """A folder of shards, as written by `write_shard` between `begin_store` and `finish_store`.
 
-    Images are read one by one, in any order and over any number of shards, in memory that does not grow with the images
-    (less than a kilobyte a shard). A store may be handed to worker processes by fork or by pickling; each opens the files
-    that it needs.
+    Images are read one by one, in any order and over any number of shards; memory is needed for an image and less than
+    a kilobyte a shard. A store may be handed to worker processes by fork or by pickling; each opens the files it needs.
 
     Args:
         path: the folder.

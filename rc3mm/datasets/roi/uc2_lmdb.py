@@ -49,7 +49,7 @@ class Uc2Lmdb:
         return len(self._file)
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and image_id in self._file
+        return image_id in self._file
 
     def ids(self) -> Iterator[str]:
         """All ids, in the order of their bytes."""
@@ -65,7 +65,7 @@ class Uc2Lmdb:
         where = f'{self._file.path}, key {image_id!r}'
         data = self._file.get(image_id)
         if data is None:
-            raise KeyError(f'{where}: there is no such key among {len(self):,} images; extract this image too')
+            raise self._file.unknown(image_id)
         record = _unpack(data, where)
         boxes = as_array(record, ('norm_bb',), where)
         if boxes is not None and (boxes.ndim != 2 or boxes.shape[1] < 4):

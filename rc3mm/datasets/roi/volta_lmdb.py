@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rc3mm.datasets.roi.lmdb_file import LmdbFile
-from rc3mm.datasets.roi.record import Background, RoiRecordError, as_array, make_regions
+from rc3mm.datasets.roi.record import Background, RoiRecordError, as_array, as_size, make_regions
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
 from rc3mm.utils.safe_pickle import UnsafePickleError, loads_plain
@@ -40,7 +40,7 @@ class VoltaLmdb:
         return len(self._file)
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and image_id in self._file
+        return image_id in self._file
 
     def ids(self) -> Iterator[str]:
         """All ids, in the order of their bytes."""
@@ -56,7 +56,7 @@ class VoltaLmdb:
         where = f'{self._file.path}, key {image_id!r}'
         data = self._file.get(image_id)
         if data is None:
-            raise KeyError(f'{where}: there is no such key among {len(self):,} images; extract this image too')
+            raise self._file.unknown(image_id)
         try:
             record = loads_plain(data, where)
         except UnsafePickleError as error:
@@ -65,15 +65,15 @@ class VoltaLmdb:
             raise RoiRecordError(where, 'a damaged pickle', str(error).removeprefix(f'{where} ')) from error
         if not isinstance(record, dict):
             raise RoiRecordError(where, 'an entry of another type', f'it is a {type(record).__name__}, no dictionary')
-        sizes = [as_array(record, names, where) for names in (('img_h', 'image_h'), ('img_w', 'image_w'))]
-        if any(size is None or size.size != 1 for size in sizes):
-            raise RoiRecordError(where, 'a missing entry', f'no img_h and img_w among {sorted(map(str, record))}')
-        height, width = (int(size.item()) for size in sizes if size is not None)
+        height, width = (as_array(record, names, where) for names in (('img_h', 'image_h'), ('img_w', 'image_w')))
+        if height is None or width is None:
+            known = sorted(key for key in record if isinstance(key, str))
+            raise RoiRecordError(where, 'a missing entry', f'no img_h and img_w among {known}')
         return make_regions(
             where,
             as_array(record, ('features',), where),
             as_array(record, ('boxes',), where),
-            (height, width),
+            as_size(height, width, where),
             scores=as_array(record, ('obj_conf', 'objects_conf'), where),
             class_probs=as_array(record, ('cls_prob',), where),
             background=self.background,

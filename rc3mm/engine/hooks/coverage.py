@@ -108,5 +108,5 @@ class RegionCoverageHook(Hook):
 def _counts(runner: Runner) -> Counter[str]:
     """The model's own counts; none of a model without regions."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    counts: Counter[str] = getattr(model, 'region_counts', Counter())
-    return counts
+    counts: Any = getattr(model, 'region_counts', None)
+    return Counter() if counts is None else counts

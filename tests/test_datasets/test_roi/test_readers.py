@@ -75,10 +75,13 @@ def test_regions_come_back(tmp_path: Path, kind: str) -> None:
         found = source.get(image_id)
         assert_same(found, KINDS[kind][2](regions))
         assert found.features.dtype.kind == 'f' and found.features.flags.writeable and found.boxes.flags.writeable
-    for other in ('8', '', 'keys', '__keys__', '\ud800', 'x' * 2000 if kind != 'npz' else '9', 7):
+    for other in ('8', '', 'keys', '__keys__', '\ud800', '\0', 'x' * 300, 'x' * 5000, '7/7', '/', '..', 7, None):
         assert other not in source
-    with pytest.raises(KeyError, match=r'file.*8.*(extract this image too|extract them)'):
-        source.get('8')
+        with pytest.raises(
+            KeyError, match=r'file.* like .(7|12|größe_犬)..*(extract this image too|extract them)'
+        ) as caught:
+            source.get(other)
+        assert repr(other)[1:-1] in caught.value.args[0]
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -176,6 +179,12 @@ VOLTA: dict[str, dict[str, Any]] = {
     'a missing entry: there are no features': dict(features=None),
     'a missing entry: there are no boxes': dict(boxes=None),
     'a missing entry: no img_h and img_w among .*boxes': dict(img_w=None),
+    'no image size: the height must be one positive number, it is nan': dict(img_h=float('nan')),
+    'no image size: the height must be one positive number, it is -inf': dict(img_h=-np.inf),
+    r'no image size: the width must be one positive number, it is 1e\+300': dict(img_w=1e300),
+    'no image size: the width must be one positive number, it is 4294967296': dict(img_w=1 << 32),
+    'no image size: the width must be one positive number, it is an array': dict(img_w=np.array([40, 60])),
+    'an entry of another type: boxes is no array': dict(boxes=[[0, 0, 1], [0]]),
     'numbers that are not finite: features': dict(features=np.full((3, WIDTH), np.nan)),
     'a box without area: box 1, .*has no area': dict(boxes=np.array([BOXES[0], [5, 5, 5, 9], BOXES[2]])),
     'shapes that do not agree: features have the shape': dict(features=np.zeros((2, WIDTH))),
@@ -234,6 +243,8 @@ TSV: dict[str, list[bytes]] = {
     'numbers that are not finite': [*LINE[:5], making.coded(np.full((3, WIDTH), np.nan))],
     'a box without area': [*LINE[:4], making.coded(np.zeros((3, 4))), LINE[5]],
     'image_size must be two positive numbers': [*LINE[:2], b'0', *LINE[3:]],
+    r'no image size: an image of \(4294967296, 60\) pixels': [*LINE[:2], b'4294967296', *LINE[3:]],
+    "a field that is no number: image_h is b'nan'": [*LINE[:2], b'nan', *LINE[3:]],
 }
 
 
@@ -276,7 +287,11 @@ def test_tsv_with_other_columns_and_long_ids(tmp_path: Path) -> None:
 NPZ: dict[str, dict[str, Any]] = {
     'a missing entry: it needs features, boxes': dict(boxes=None),
     r'expected features \(R, F\)': dict(features=np.zeros((2, 4))),
-    'image_h and image_w must be one positive number': dict(image_h=0),
+    'no image size: the height must be one positive number, it is 0': dict(image_h=0),
+    'the width must be one positive number, it is inf': dict(image_w=np.inf),
+    'the width must be one positive number, it is nan': dict(image_w=np.nan),
+    r'the height must be one positive number, it is an array of the shape \(2,\)': dict(image_h=[1, 2]),
+    'an entry of another type: image_h holds <U4': dict(image_h='tall'),
     'numbers that are not finite': dict(features=np.full((3, 4), np.nan)),
     'a file that cannot be read': dict(features=np.array([{'a': 1}], dtype=object)),
     'a box without area': dict(boxes=np.zeros((3, 4))),
@@ -312,6 +327,35 @@ def test_npz_folders(tmp_path: Path) -> None:
         RoiNpzFolder(tmp_path / 'none')
 
 
+def test_npz_ids_stay_in_the_folder(tmp_path: Path) -> None:
+    making.write_npz(tmp_path, {'root/a': IMAGES['7'], 'root/b/c': IMAGES['7'], 'other/a': IMAGES['12']})
+    source = RoiNpzFolder(tmp_path / 'root')
+    for other in ('../other/a', 'b/../a', './a', 'b//c', f'{tmp_path}/other/a', '/a', 'a/', 'a/x'):
+        assert other not in source
+        with pytest.raises(KeyError, match=r'no region features of image .* in .*root'):
+            source.get(other)
+
+
+def test_npz_folders_with_links(tmp_path: Path) -> None:
+    making.write_npz(tmp_path, {'root/a': IMAGES['7'], 'root/b/c': IMAGES['7'], 'elsewhere/d/e': IMAGES['12']})
+    root = tmp_path / 'root'
+    (root / 'far').symlink_to(tmp_path / 'elsewhere')
+    (root / 'b' / 'up').symlink_to(root)  # a circle
+    (tmp_path / 'elsewhere' / 'd' / 'back').symlink_to(root)
+    (root / 'f.npz').symlink_to(root / 'a.npz')
+    (root / 'gone.npz').symlink_to(tmp_path / 'gone.npz')
+    (root / 'self.npz').symlink_to(root / 'self.npz')
+    (root / '.npz').write_bytes(b'')
+    (root / 'g.npz').mkdir()
+    source = RoiNpzFolder(root)
+    ids = list(source.ids())
+    assert ids == ['a', 'b/c', 'f', 'far/d/e'] and len(source) == 4
+    for image_id in ids:
+        assert image_id in source and len(source.get(image_id))
+    for other in ('gone', 'self', '', 'g'):
+        assert other not in source
+
+
 # -- LMDB files as a whole
 
 
@@ -331,6 +375,14 @@ def test_no_lmdb(tmp_path: Path) -> None:
     (tmp_path / 'data.mdb').write_bytes(b'hello' * 5000)
     with pytest.raises(ValueError, match='cannot be read as LMDB'):
         VoltaLmdb(tmp_path)
+
+
+@pytest.mark.parametrize('reader', [VoltaLmdb, Uc2Lmdb])
+def test_unknown_ids_of_odd_lmdb_files(tmp_path: Path, reader: Any) -> None:
+    for name, values in {'empty': {}, 'only keys': {b'keys': b'x'}, 'no text': {b'\xff': b''}}.items():
+        source = reader(making.write_lmdb(tmp_path / name, values))
+        with pytest.raises(KeyError, match=f'{name}: there is no key .7. among [01], which look like'):
+            source.get('7')
 
 
 def test_lmdb_of_one_file(tmp_path: Path) -> None:

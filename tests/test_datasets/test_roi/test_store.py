@@ -1,7 +1,10 @@
 """RoiStore gives back what was written, to any process, and says what is wrong with what it cannot use."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,8 @@ from safetensors.numpy import load_file
 from torch.utils.data import DataLoader, Dataset
 
 from rc3mm.datasets.roi import RoiSource, RoiStore, begin_store, finish_store, index, write_shard
-from rc3mm.datasets.roi import store as store_module
-from rc3mm.datasets.roi.shard import hash_id
+from rc3mm.datasets.roi import rows as rows_module
+from rc3mm.datasets.roi.shard import RoiShard, hash_id, shard_path
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
 from tests.test_datasets.test_roi.making import assert_same, make_regions, make_store, plan
@@ -127,19 +130,54 @@ def test_workers_read_the_same(folder: Path, method: str) -> None:
         assert torch.equal(features, torch.from_numpy(IMAGES[name].features).half())
 
 
+def test_process_ends_with_a_store_open(folder: Path) -> None:
+    code = f'import os; from rc3mm.datasets.roi import RoiStore; store = RoiStore({str(folder)!r}); store.get("a")'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and 'Exception ignored' not in done.stderr, done.stderr
+
+
 # -- large stores
 
 
 def test_few_files_are_open_and_buckets_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, '_BUCKET', 3)
-    monkeypatch.setattr(store_module, '_OPEN_SHARDS', 2)
+    monkeypatch.setattr(rows_module, '_OPEN_FILES', 2)
     shards = [{f'{number}-{row}': make_regions(7 * number + row, 1) for row in range(7)} for number in range(9)]
     store = RoiStore(make_store(tmp_path / 's', shards))
     for shard in shards:
         for image_id, regions in shard.items():
             assert_same(store.get(image_id), regions)
-    assert len(store._shards) == 2
+    assert len(store._rows._files) == 2
     assert store.verify() == []
+
+
+def test_headers_are_read_once_however_many_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+
+    def look(path: Path, command: str) -> RoiShard:
+        looked.append(path)
+        return RoiShard(path, command)
+
+    monkeypatch.setattr(rows_module, '_OPEN_FILES', 3)
+    monkeypatch.setattr(rows_module, 'RoiShard', look)
+    shards = [{f'{number}-{row}': make_regions(2 * number + row) for row in range(2)} for number in range(12)]
+    store = RoiStore(make_store(tmp_path / 's', shards))
+    for turn in range(3):
+        for number in np.random.default_rng(turn).permutation(24):
+            name = f'{number // 2}-{number % 2}'
+            assert_same(store.get(name), shards[number // 2][name])
+    assert len(looked) == len(set(looked)) == 12
+
+
+def test_shard_that_is_made_anew_while_the_store_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, '_OPEN_FILES', 1)
+    store = RoiStore(folder)
+    assert_same(store.get('a'), SHARDS[0]['a'])
+    assert_same(store.get(''), SHARDS[2][''])  # closes the first
+    other = {'a': make_regions(5, count=9), 'größe/犬': make_regions(6)}
+    write_shard(folder, 0, other.items())
+    for name, regions in other.items():
+        assert_same(store.get(name), regions)
 
 
 def test_ids_may_share_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +205,7 @@ def peak_of_reading(folder: Path, count: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, '_OPEN_SHARDS', 4)
+    monkeypatch.setattr(rows_module, '_OPEN_FILES', 4)
     regions, peaks = make_regions(0, count=1, probs=False), []
     for count in (1000, 16000):
         shards = [{f'image {k}': regions for k in range(start, start + 500)} for start in range(0, count, 500)]
@@ -184,6 +222,9 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, monkeypa
 def test_missing_image(folder: Path) -> None:
     with pytest.raises(KeyError, match=r"no regions of image 'b'; its 3 ids look like 'a'. Extract the regions"):
         RoiStore(folder).get('b')
+    for other in ('\ud800', 'x' * 5000, '../a', 7, None):
+        with pytest.raises(KeyError, match='has no regions of image'):
+            RoiStore(folder).get(other)  # type: ignore[arg-type]
 
 
 EXPECTATIONS: dict[str, dict[str, Any]] = {
@@ -234,6 +275,27 @@ def test_shard_cut_short(folder: Path, share: float) -> None:
     with pytest.raises(ValueError, match=message):
         RoiStore(folder).get('a')
     assert len(RoiStore(folder).verify()) == 1
+
+
+@pytest.mark.parametrize('share', [0.1, 0.6, 0.9])
+def test_shard_cut_short_while_it_is_read(folder: Path, share: float) -> None:
+    store = RoiStore(folder)
+    store.get('a')  # the file stays mapped
+    path = shard_path(folder, 0)
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(ValueError, match=r'shard-00000\.safetensors is damaged.*Remove this file'):
+        store.get('a')
+
+
+@pytest.mark.parametrize('name', ['offsets', 'id_offsets'])
+@pytest.mark.parametrize('value', [-1, 1 << 40])
+def test_offsets_that_leave_the_shard(folder: Path, name: str, value: int) -> None:
+    shard = RoiShard(shard_path(folder, 0))
+    with shard.file.path.open('r+b') as file:
+        file.seek(shard.file.starts[name] + 8)
+        file.write(value.to_bytes(8, 'little', signed=True))
+    with pytest.raises(ValueError, match=rf'shard-00000\.safetensors is damaged: its {name} make no sense'):
+        RoiStore(folder).get('a')
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.99])
