@@ -21,8 +21,9 @@ default_hooks = dict(
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=RC3CheckpointHook, by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    coverage=dict(type=RegionCoverageHook),
 )
-custom_hooks = [dict(type=RegionCoverageHook), dict(type=ReportHook)]
+custom_hooks = [dict(type=ReportHook)]
 
 log_processor = dict(type=RC3LogProcessor, by_epoch=False, window_size=50)
 # For Weights & Biases or MLflow add dict(type=WandbVisBackend) or dict(type=MLflowVisBackend) of

@@ -16,7 +16,6 @@ from mmengine.config import read_base
 with read_base():
     from .rc3.pretrain_tiny import *
 
-custom_hooks = []
 ablation = dict(
     prepare=[['-c', 'print("prepared")']],
     seeds=[0, 1],
