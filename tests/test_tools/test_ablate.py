@@ -1,10 +1,12 @@
 """An ablation trains each arm with each seed, tests it, tabulates, and goes on where it stopped."""
 
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,11 +22,10 @@ ablation = dict(
     prepare=[['-c', 'print("prepared")']],
     seeds=[0, 1],
     arms=dict(
-        patch=dict(
-            options=['model.form_probs.roi=0.0', 'model.form_probs.both=0.0', 'model.form_probs.split=0.0'],
-            tests=dict(patch=['+test_cfg.form=patch']),
+        sampled=dict(
+            options=['model.form_probs.patch=0.0'],
+            tests=dict(roi=['+test_cfg.form=roi'], patch=['+test_cfg.form=patch']),
         ),
-        sampled=dict(tests=dict(roi=['+test_cfg.form=roi'], both=['+test_cfg.form=both'])),
     ),
     metrics={'R@1': 'retrieval/mean_R@1', 'ITC': 'loss_itc', 'never': 'loss_none'},
 )
@@ -36,6 +37,29 @@ def ablate(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tools/ablate.py as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    return importlib.import_module('ablate')
+
+
+def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> None:
+    runs = []
+    for seed, (a, b) in enumerate([(10.0, 1.0), (20.0, 3.0)]):
+        runs.append(module.Run('one', seed, [], {'x': []}, tmp_path, {'x': {'m': a}}, {'loss_l': b}))
+        runs.append(module.Run('two', seed, [], {'x': [], 'y': []}, tmp_path, {'x': {'m': b}, 'y': {'m': a}}, {}))
+    rows = module.summarise(runs, {'M': 'm', 'L': 'loss_l', 'none': 'k'})
+    deviation = pytest.approx(50**0.5)
+    assert rows == {
+        'one': {'M': (15.0, deviation), 'L': (2.0, pytest.approx(2**0.5))},
+        'two, tested as x': {'M': (2.0, pytest.approx(2**0.5))},
+        'two, tested as y': {'M': (15.0, deviation)},
+    }
+    assert module.cell_text((15.0, 7.07)) == '15.0 ± 7.1' and module.cell_text((0.5, 0.01)) == '0.500 ± 0.010'
+    assert module.cell_text(None) == '-'
+
+
 @pytest.mark.slow
 def test_from_config_to_table(configs: Path, tmp_path: Path, shrunk: Callable[..., list[str]]) -> None:
     config = configs / 'tiny_ablation.py'
@@ -44,16 +68,17 @@ def test_from_config_to_table(configs: Path, tmp_path: Path, shrunk: Callable[..
     done = ablate(*arguments)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     report = json.loads((tmp_path / 'w/results.json').read_text())
-    assert list(report['rows']) == ['patch', 'sampled, tested as roi', 'sampled, tested as both']
+    assert list(report['rows']) == ['sampled, tested as roi', 'sampled, tested as patch']
     for row in report['rows'].values():
         assert 0 <= row['R@1'][0] <= 100 and row['R@1'][1] == 0 and 'never' not in row
     itc = report['runs'][0]['losses']['loss_itc']
-    assert report['rows']['patch']['ITC'] == [itc, 0] and itc > 0
+    assert report['rows']['sampled, tested as roi']['ITC'] == [itc, 0] and itc > 0
     table = (tmp_path / 'w/table.md').read_text()
-    assert table.count('\n|') == 4 and 'seeds [3]' in table and '|-|' in table
+    assert table.count('\n|') == 3 and 'seeds [3]' in table and '|-|' in table
     assert (tmp_path / 'w/chart.png').stat().st_size > 5000
-    log = tmp_path / 'w/patch/3/log.txt'
-    assert 'randomness.seed=3' in log.read_text() and 'train_dataloader.sampler.seed=3' in log.read_text()
+    log = tmp_path / 'w/sampled/3/log.txt'
+    for option in ('randomness.seed=3', 'train_dataloader.sampler.seed=3', 'model.form_probs.patch=0.0'):
+        assert option in log.read_text()
 
     # again: nothing is trained or tested a second time
     size = log.stat().st_size
@@ -71,5 +96,5 @@ def test_mistakes_are_named(configs: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace('print("prepared")', 'raise SystemExit(3)'))
     done = ablate(config, '--work-dir', tmp_path / 'w')
     assert done.returncode == 2 and 'ended with code 3' in done.stderr
-    done = ablate(config, '--arms', 'patsh')
-    assert done.returncode == 2 and "unknown ['patsh']" in done.stderr
+    done = ablate(config, '--arms', 'sampld')
+    assert done.returncode == 2 and "unknown ['sampld']" in done.stderr
