@@ -3,14 +3,12 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rc3mm.datasets.roi.lmdb_file import LmdbFile
-from rc3mm.datasets.roi.record import Background, RoiRecordError, as_array, make_regions, require
+from rc3mm.datasets.roi.lmdb_regions import LmdbRegions
+from rc3mm.datasets.roi.record import RoiRecordError, as_array, make_regions, require
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
 
@@ -20,7 +18,7 @@ _LZ4, _ZIP = b'\x04\x22\x4d\x18', b'PK\x03\x04'  # how a frame of lz4 and an .np
 
 
 @DATASETS.register_module()
-class Uc2Lmdb:
+class Uc2Lmdb(LmdbRegions):
     """Regions by image id from folders such as `feat_th0.2_max100_min10[_compressed]` or `feat_numbb36`.
 
     A value is msgpack with NumPy arrays, or an .npz archive, either perhaps compressed by lz4; which, its first bytes
@@ -29,43 +27,12 @@ class Uc2Lmdb:
 
     Ids are the keys as they are, which often end in `.npz`. The keys `keys` and `__keys__` are no images.
 
-    Args:
-        path: the folder of the LMDB, or its file.
-        feature_dim: what the features' width must be; None for any.
-        background: which column of `soft_labels` is the background; the detectors of these files put it first.
-
-    Raises:
-        FileNotFoundError: there is no such LMDB.
-        ValueError: the file was cut short.
+    Arguments: see `LmdbRegions`.
     """
 
-    def __init__(self, path: str | Path, *, feature_dim: int | None = None, background: Background = 'first') -> None:
-        self.feature_dim = feature_dim
-        self.background = background
-        self._file = LmdbFile(path, not_ids={b'keys', b'__keys__'})
+    not_ids = frozenset({b'keys', b'__keys__'})
 
-    def __len__(self) -> int:
-        """Images."""
-        return len(self._file)
-
-    def __contains__(self, image_id: object) -> bool:
-        return image_id in self._file
-
-    def ids(self) -> Iterator[str]:
-        """All ids, in the order of their bytes."""
-        return self._file.ids()
-
-    def get(self, image_id: str) -> Regions:
-        """The regions of an image.
-
-        Raises:
-            KeyError: there are none.
-            RoiRecordError: the record cannot be used.
-        """
-        where = f'{self._file.path}, key {image_id!r}'
-        data = self._file.get(image_id)
-        if data is None:
-            raise self._file.unknown(image_id)
+    def _read(self, data: bytes, where: str) -> Regions:
         record = _unpack(data, where)
         boxes = as_array(record, ('norm_bb',), where)
         if boxes is not None and (boxes.ndim != 2 or boxes.shape[1] < 4):
