@@ -300,3 +300,47 @@ def test_number_of_parameters(config: str) -> None:
         built = MODELS.build(model)
     count = sum(parameter.numel() for parameter in built.parameters())
     assert count == read_models()[config]['Metadata']['Parameters'], f'{config} has {count:,} parameters'
+
+
+# ------------------------------------------------------------------------------------------- ablations
+
+
+def test_ablation_of_visual_forms_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each arm trains a few steps and is tested in each of its forms, on stores that the detector made."""
+    pytest.importorskip('mmdet')
+    cfg = Config.fromfile(ROOT / 'configs/ablations/visual_forms.py')
+    extractor = MODELS.build(Config.fromfile(ROOT / 'configs/detectors/faster_rcnn_emoji.py').roi_extractor)
+    sources = cfg.train_dataloader.dataset.sources
+    for name, dataset in (('strict', sources.strict), ('weak', sources.weak), ('test', cfg.test_dataloader.dataset)):
+        count = 6 if name == 'test' else 40
+        scenes = rc3mm.datasets.EmojiStrict(
+            **{key: value for key, value in dataset.items() if key not in ('type', 'pipeline', 'num_scenes')},
+            num_scenes=count,
+        )
+        samples = [scenes.get_sample(index) for index in range(count)]
+        found = extractor.extract([sample['image'] for sample in samples])
+        plan = RoiManifest('made', 'head', 256, num_shards=1, shard_size=count, inputs='', num_classes=100)
+        begin_store(tmp_path / name, plan)
+        write_shard(tmp_path / name, 0, [(s['image_id'], r) for s, r in zip(samples, found, strict=True)])
+        finish_store(tmp_path / name)
+        dataset.pipeline[0].source.path = str(tmp_path / name)
+        dataset.num_scenes = count
+    sources.parallel.num_scenes = 40
+    (scorer,) = (step.scorer for step in sources.weak.pipeline if 'scorer' in step)
+    scorer.update(num_sentences=300)
+    scorer.corpus.update(num_scenes=300)
+    cfg.train_dataloader.sampler.update(batch_size=dict.fromkeys(SOURCES, 4), ratios=dict.fromkeys(SOURCES, 1.0))
+    cfg.train_cfg.max_iters = 4
+    cfg.test_cfg.rerank_topk = 2
+    cfg.custom_hooks, cfg.visualizer.vis_backends = [], cfg.vis_backends[:1]
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
+    assert list(cfg.ablation.arms) == ['roi', 'patch', 'both', 'sampled']
+    for name in cfg.ablation.arms:
+        only = {form: float(form == name) for form in ('roi', 'patch', 'both', 'split')}
+        cfg.model.form_probs = dict.fromkeys(only, 0.25) if name == 'sampled' else only
+        cfg.update(work_dir=str(tmp_path / 'w' / name), launcher='none', experiment_name=f'{name}_{tmp_path.name}')
+        runner = RUNNERS.build(cfg)
+        runner.train()
+        assert runner.model.region_counts['missing'] == 0
+        assert (runner.model.region_counts['images'] > 0) == (name != 'patch')
+        assert 0 <= runner.test()['retrieval/mean_R@1'] <= 100

@@ -1,5 +1,6 @@
 """How many images had no regions and were shown as patches instead."""
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -99,9 +100,11 @@ class RegionCoverageHook(Hook):
         own = torch.tensor([counts['images'], counts['missing']], device=device)
         images, missing = all_reduce_sum(own).tolist()
         if images:
-            runner.logger.info(
+            # A test of regions that was one of patches must not pass unnoticed.
+            runner.logger.log(
+                logging.WARNING if missing else logging.INFO,
                 f'{mode}: {missing:,} of {images:,} images ({missing / images:.2%}) had no regions and were shown as '
-                'patches'
+                'patches',
             )
 
 

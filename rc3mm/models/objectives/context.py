@@ -41,9 +41,6 @@ class VisualTokens:
         visible_BV = self.mask_BV & (self.is_roi_V if form is VisualForm.ROI else ~self.is_roi_V)
         return torch.where(visible_BV.any(1, keepdim=True), visible_BV, self.mask_BV)
 
-    def __getitem__(self, rows: slice) -> 'VisualTokens':
-        return VisualTokens(self.tokens_BVD[rows], self.mask_BV[rows], self.is_roi_V)
-
     def select(self, rows_M: Tensor) -> 'VisualTokens':
         """The tokens of images by number, repeats allowed."""
         # Unlike indexing, whose gradient is summed by racing threads on CPU, this is repeatable to the bit.
