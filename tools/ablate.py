@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rc3mm.engine.hooks.report import read_history
+from rc3mm.evaluation.functional.languages import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 _LAST = 0.1  # share of a training whose losses are averaged
@@ -37,6 +38,7 @@ class Run:
     Attributes:
         arm: its name.
         seed: of weights, order and draws.
+        config: path of its config file.
         options: `--cfg-options` of training and tests.
         tests: name -> further `--cfg-options` of a test.
         folder: where it works.
@@ -44,6 +46,7 @@ class Run:
 
     arm: str
     seed: int
+    config: str
     options: list[str]
     tests: dict[str, list[str]]
     folder: Path
@@ -58,7 +61,8 @@ def parse_args() -> argparse.Namespace:
         'metrics. Finished runs are skipped and interrupted ones resumed, so the command may be repeated at any time.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='example:\n  python tools/ablate.py configs/ablations/visual_forms.py --jobs 2\n\n'
-        'leaves table.md, results.json and chart.png in the work dir, and a folder <arm>/<seed> a run',
+        'leaves table.md, results.json, chart.png and any curves that the config names in the work dir, and a folder\n'
+        '<arm>/<seed> a run',
     )
     parser.add_argument('config', help='config with an `ablation` entry')
     parser.add_argument('--work-dir', type=Path, help='folder (default: work_dirs/<config name>)')
@@ -75,13 +79,17 @@ def plan_runs(args: argparse.Namespace, ablation: dict[str, Any], work_dir: Path
     if unknown:
         raise CommandLineError(f'--arms: unknown {sorted(unknown)}; the config has {sorted(ablation["arms"])}')
     runs = []
-    for seed in args.seeds or ablation['seeds']:
-        for name, arm in ablation['arms'].items():
-            if args.arms and name not in args.arms:
+    arms = {name: arm for name, arm in ablation['arms'].items() if not args.arms or name in args.arms}
+    seeds = {name: args.seeds or arm.get('seeds', ablation['seeds']) for name, arm in arms.items()}
+    for seed in dict.fromkeys(seed for own in seeds.values() for seed in own):
+        for name, arm in arms.items():
+            if seed not in seeds[name]:
                 continue
+            config = str((ROOT / arm['config'] if 'config' in arm else Path(args.config)).resolve())
             options = [*args.cfg_options, f'randomness.seed={seed}', f'train_dataloader.sampler.seed={seed}']
-            tests = {test: list(more) for test, more in arm['tests'].items()}
-            runs.append(Run(name, seed, [*options, *arm.get('options', ())], tests, work_dir / name / str(seed)))
+            options += arm.get('options', ())
+            tests = {test: list(more) for test, more in arm.get('tests', {'test': ()}).items()}
+            runs.append(Run(name, seed, config, options, tests, work_dir / name / str(seed)))
     return runs
 
 
@@ -102,9 +110,9 @@ def call(command: Sequence[str], log: Path, threads: int) -> None:
         raise CommandLineError(f'{shlex.join(command)} ended with code {done.returncode}; see {log}: {last}')
 
 
-def check_same(run: Run, config: str) -> None:
+def check_same(run: Run) -> None:
     """Note what a run is made of, or compare it with what is noted."""
-    cfg = Config.fromfile(config)
+    cfg = Config.fromfile(run.config)
     cfg.pop('ablation')
     text = json.dumps([cfg.to_dict(), run.options], default=str, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -119,24 +127,24 @@ def check_same(run: Run, config: str) -> None:
         )
 
 
-def execute(run: Run, config: str, threads: int) -> Run:
+def execute(run: Run, threads: int) -> Run:
     """Train and test one run, or read what is there of it.
 
     Raises:
         CommandLineError: a command failed, or the folder holds a run of another config or other options.
     """
     log, python = run.folder / 'log.txt', sys.executable
-    check_same(run, config)
+    check_same(run)
     done = run.folder / 'trained'
     if not done.exists():
-        train = [python, 'tools/train.py', config, '--work-dir', str(run.folder), '--resume']
+        train = [python, 'tools/train.py', run.config, '--work-dir', str(run.folder), '--resume']
         call([*train, '--cfg-options', *run.options, 'test_after_train=False'], log, threads)
         done.touch()
     checkpoint = (run.folder / 'last_checkpoint').read_text(encoding='utf-8').strip()
     for name, options in run.tests.items():
         out = run.folder / f'test_{name}.json'
         if not out.exists():
-            test = [python, 'tools/test.py', config, checkpoint, '--work-dir', str(run.folder / f'test_{name}')]
+            test = [python, 'tools/test.py', run.config, checkpoint, '--work-dir', str(run.folder / f'test_{name}')]
             call([*test, '--out', str(out), '--cfg-options', *run.options, *options], log, threads)
         run.results[name] = json.loads(out.read_text(encoding='utf-8'))['metrics']
     for name, points in read_history(run.folder).items():
@@ -178,18 +186,10 @@ def cell_text(cell: Cell | None) -> str:
     return f'{cell[0]:.{digits}f} ± {cell[1]:.{digits}f}'
 
 
-def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], runs: Sequence[Run], folder: Path) -> None:
-    """table.md, results.json, chart.png, and the table on the terminal."""
-    columns = list(ablation['metrics'])
-    lines = ['|arm|' + '|'.join(columns) + '|', '|-|' + '-:|' * len(columns)]
-    lines += [f'|{name}|' + '|'.join(cell_text(row.get(c)) for c in columns) + '|' for name, row in rows.items()]
-    seeds = sorted({run.seed for run in runs})
-    (folder / 'table.md').write_text('\n'.join(lines) + f'\n\nMean ± deviation, seeds {seeds}.\n', encoding='utf-8')
-    raw = [{'arm': r.arm, 'seed': r.seed, 'results': r.results, 'losses': r.losses} for r in runs]
-    (folder / 'results.json').write_text(json.dumps({'rows': rows, 'runs': raw}, indent=1), encoding='utf-8')
-    shown = list(ablation.get('chart', columns[:1]))
-    figure, axes = plt.subplots(1, len(shown), figsize=(4.2 * len(shown), 0.5 * len(rows) + 1.4), squeeze=False)
-    for axis, column in zip(axes[0], shown, strict=True):
+def draw_bars(rows: dict[str, dict[str, Cell]], columns: Sequence[str], path: Path) -> None:
+    """A bar an arm with its spread over the seeds, one panel a column of the table."""
+    figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 0.5 * len(rows) + 1.4), squeeze=False)
+    for axis, column in zip(axes[0], columns, strict=True):
         cells = [row.get(column, (float('nan'), 0.0)) for row in rows.values()]
         axis.barh(list(rows), [c[0] for c in cells], xerr=[c[1] for c in cells], color='#4477aa', capsize=3)
         axis.invert_yaxis()
@@ -198,14 +198,67 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
     for axis in axes[0][1:]:
         axis.set_yticklabels([])
     figure.tight_layout()
-    figure.savefig(folder / 'chart.png', dpi=110)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_curve(runs: Sequence[Run], curve: dict[str, Any], path: Path) -> None:
+    """Metrics as functions of a number, a line an arm with its spread over the seeds.
+
+    Args:
+        runs: finished ones.
+        curve: `points` (metric -> position on the x axis), `arms`, `x` and `y` (labels), `test` (default 'test').
+        path: picture to write.
+    """
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    points = sorted(curve['points'].items(), key=lambda item: item[1])
+    for arm in curve['arms']:
+        own = [run.results[curve.get('test', 'test')] for run in runs if run.arm == arm]
+        values = [[result[metric] for result in own if metric in result] for metric, _ in points]
+        kept = [(x, found) for (_, x), found in zip(points, values, strict=True) if found]
+        if kept:
+            spread = [statistics.stdev(found) if len(found) > 1 else 0.0 for _, found in kept]
+            means = [statistics.fmean(found) for _, found in kept]
+            axis.errorbar([x for x, _ in kept], means, spread, marker='o', capsize=3, label=arm)
+    axis.set_xlabel(curve['x'])
+    axis.set_ylabel(curve['y'])
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], runs: Sequence[Run], folder: Path) -> None:
+    """table.md, results.json, the pictures, and the table on the terminal."""
+    columns = list(ablation['metrics'])
+    lines = ['|arm|seeds|' + '|'.join(columns) + '|', '|-|-:|' + '-:|' * len(columns)]
+    number = {name: sum(run.arm == name.split(', tested as ')[0] for run in runs) for name in rows}
+    lines += [
+        f'|{name}|{number[name]}|' + '|'.join(cell_text(row.get(c)) for c in columns) + '|'
+        for name, row in rows.items()
+    ]
+    seeds = sorted({run.seed for run in runs})
+    lines += ['', f'Mean ± standard deviation over seeds; seeds {seeds}.']
+    for title, template in ablation.get('by_language', {}).items():
+        metrics = {language: template.format(language) for language in LANGUAGES}
+        lines += ['', f'**{title}**', '', '|arm|' + '|'.join(LANGUAGES) + '|', '|-|' + '-:|' * len(LANGUAGES)]
+        for name, row in summarise(runs, metrics).items():
+            lines.append(f'|{name}|' + '|'.join(cell_text(row.get(language)) for language in LANGUAGES) + '|')
+    (folder / 'table.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    raw = [{'arm': r.arm, 'seed': r.seed, 'results': r.results, 'losses': r.losses} for r in runs]
+    (folder / 'results.json').write_text(json.dumps({'rows': rows, 'runs': raw}, indent=1), encoding='utf-8')
+    draw_bars(rows, list(ablation.get('chart', columns[:1])), folder / 'chart.png')
+    for name, curve in ablation.get('curves', {}).items():
+        draw_curve(runs, curve, folder / f'{name}.png')
     table = Table(title=f'{folder.name}: mean ± deviation over seeds {seeds}')
     for column in ('arm', *columns):
         table.add_column(column, justify='left' if column == 'arm' else 'right')
     for name, row in rows.items():
         table.add_row(name, *(cell_text(row.get(column)) for column in columns))
     Console().print(table)
-    print(f'{folder / "table.md"}, {folder / "results.json"}, {folder / "chart.png"}')
+    pictures = ['chart.png', *(f'{name}.png' for name in ablation.get('curves', {}))]
+    print(', '.join(str(folder / name) for name in ('table.md', 'results.json', *pictures)))
 
 
 def main() -> None:
@@ -230,7 +283,7 @@ def main() -> None:
         bar = progress.add_task('runs', total=len(runs))
 
         def work(run: Run) -> Run:
-            finished = execute(run, str(Path(args.config).resolve()), max(1, cores // args.jobs))
+            finished = execute(run, max(1, cores // args.jobs))
             progress.advance(bar)
             return finished
 

@@ -10,6 +10,7 @@ from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
 from rc3mm.datasets.transforms import (
     DecodeImage,
     DetectorImage,
+    KnownRelevance,
     LoadRegions,
     MaskTokens,
     PackVLInputs,
@@ -29,6 +30,7 @@ __all__ = [
     'EmojiWeak',
     'EvalSampler',
     'JsonLinesPairs',
+    'KnownRelevance',
     'LoadRegions',
     'MaskTokens',
     'MixedSourceSampler',

@@ -34,7 +34,8 @@ class EmojiScenes(VLDataset):
         languages: Languages of the texts.
         styles: Artwork styles; None for the level's default.
         sizes: Cycle of object counts; None for the level's default.
-        concept_limit: Train only: only the first so many concepts occur (data scarce by concept).
+        concept_limit: Only the first so many concepts occur (data scarce by concept).
+        concept_start: Only concepts from this index on occur (what such data lacks).
         seed: Chooses scenes, looks and texts.
         split_seed: Chooses the splits; leave it alone within an experiment.
         pipeline: Transforms, as callables or config dicts.
@@ -58,6 +59,7 @@ class EmojiScenes(VLDataset):
         styles: Sequence[str] | None = None,
         sizes: Sequence[int] | None = None,
         concept_limit: int | None = None,
+        concept_start: int = 0,
         seed: int = 0,
         split_seed: int = 0,
         pipeline: Sequence[dict[str, Any] | Transform] = (),
@@ -77,6 +79,7 @@ class EmojiScenes(VLDataset):
             seed=seed,
             split_seed=split_seed,
             concept_limit=concept_limit,
+            concept_start=concept_start,
         )
         if num_scenes < 1:
             raise ValueError(f'num_scenes must be at least 1, not {num_scenes}')
@@ -85,8 +88,20 @@ class EmojiScenes(VLDataset):
                 f'split {split!r} of {num_concepts} concepts with scene sizes {self.scene.sizes} has '
                 f'{most} scenes without repetition; {num_scenes} were asked for'
             )
+        if split != 'train':
+            for index in range(max(num_scenes - len(self.scene.sizes), 0), num_scenes):
+                self.scene.sets[index]  # a part of the concepts may have too few: say so now
         self.num_scenes, self.split, self.level = num_scenes, split, level
-        looks = (num_concepts, image_size, self.scene.styles, self.scene.sizes, seed, split_seed, concept_limit)
+        looks: tuple[Any, ...] = (
+            num_concepts,
+            image_size,
+            self.scene.styles,
+            self.scene.sizes,
+            seed,
+            split_seed,
+            concept_limit,
+        )
+        looks += (concept_start,) if concept_start else ()
         self._world = hashlib.blake2b(repr(looks).encode(), digest_size=3).hexdigest()
         self.num_concepts = num_concepts
 
@@ -125,7 +140,8 @@ class EmojiScenes(VLDataset):
         Returns:
             ``image`` uint8 RGB (H, W, 3), not for parallel text; ``roi_boxes`` float32 (R, 4) in pixels
             (x1, y1, x2, y2) and ``roi_labels`` int64 (R,) concept indices in reading order; ``texts`` list of
-            (language, text); ``image_id``; ``source``; for weak pairs ``true_relevance``.
+            (language, text); ``image_id``; ``source``; for weak pairs ``true_relevance``,
+            ``mentions`` and ``objects``.
         """
         scene = self.scene(index)
         sample: dict[str, Any] = {
@@ -193,8 +209,9 @@ class EmojiParallel(EmojiScenes):
 class EmojiWeak(EmojiScenes):
     """Weakly-aligned pairs: a scene and two texts, each mentioning a part of it in keywords or names.
 
-    ``true_relevance`` is the Jaccard index of what the two mention: for judging scorers, not for training on
-    it unnoticed. Arguments: see :class:`EmojiScenes`.
+    ``objects`` are the concepts of the scene, ``mentions`` those that each text mentions, and ``true_relevance`` is
+    the Jaccard index of the two: for judging scorers and models, not for training on it unnoticed. Arguments: see
+    :class:`EmojiScenes`.
     """
 
     source = 'weak'
@@ -203,7 +220,8 @@ class EmojiWeak(EmojiScenes):
         languages = self._two_languages(rng)
         mentions = draw_mentions([item.concept for item in scene.objects], rng)
         texts = [(language, weak_text(part, language, rng)) for language, part in zip(languages, mentions, strict=True)]
-        return {'texts': texts, 'true_relevance': jaccard(*mentions)}
+        objects = tuple(item.concept for item in scene.objects)
+        return {'texts': texts, 'true_relevance': jaccard(*mentions), 'mentions': mentions, 'objects': objects}
 
 
 @DATASETS.register_module()

@@ -1,5 +1,8 @@
 """Runner, loops, hooks and optimiser wrappers; importing this fills their registries."""
 
+from rc3mm.engine.evaluation_loop import EvaluationLoop
+from rc3mm.engine.evaluation_suite import EvaluationSuite
+from rc3mm.engine.fused_loop import FusedLoop
 from rc3mm.engine.hooks import RC3CheckpointHook, RegionCoverageHook, ReportHook
 from rc3mm.engine.log_processor import RC3LogProcessor
 from rc3mm.engine.optim import BFloat16OptimWrapper
@@ -10,6 +13,9 @@ from rc3mm.engine.train_loop import RC3TrainLoop
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'EvaluationLoop',
+    'EvaluationSuite',
+    'FusedLoop',
     'GroupedOptimWrapperConstructor',
     'RC3CheckpointHook',
     'RC3LogProcessor',

@@ -4,19 +4,16 @@ Memory: embeddings of all items on every rank, visual tokens of a rank's own ima
 the shortcut is asked for, scores in chunks. Nothing grows with the square of the test set.
 """
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import torch
-from mmengine.evaluator import Evaluator
-from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rc3mm.engine.evaluation_loop import EvaluationLoop
 from rc3mm.engine.retrieval_index import LocalImages, RetrievalIndex, gather_rows
 from rc3mm.evaluation.functional import (
     Positives,
@@ -79,110 +76,78 @@ class _Ranking:
 
 
 @LOOPS.register_module()
-class RetrievalLoop(BaseLoop):
+class RetrievalLoop(EvaluationLoop):
     """Image->text and text->image retrieval, a language at a time; serves as validation and as test loop.
 
     A sample is an image with any number of texts in any languages. Candidates of a language are its texts and all
     images. The rows handed to the evaluator are one a query (`kind='query'`) and, with `shortcut`, one an image and
-    language (`kind='shortcut'`).
+    language (`kind='shortcut'`), with `text_to_text` one a text and other language (`kind='text_query'`).
 
     Args:
         runner: the runner.
         dataloader: loader of the test set, with `EvalSampler` so that each item is seen once.
-        evaluator: `RetrievalMetric` and, with `shortcut`, `ShortcutAccuracy`.
-        form: visual form, or None for the model's own `test_form`.
+        evaluator: `RetrievalMetric`, with `shortcut` `ShortcutAccuracy`, with `text_to_text` `TextRetrievalMetric`.
         rerank_topk: how many candidates a query the ITM head re-ranks; 0 for none.
         rerank_by: `itm`, the ITM head's log odds alone (ALBEF, CCLM), or `itm+itc`, `itm_weight` times those plus the
             towers' similarity / tau, both being log odds (BLIP adds its similarity likewise).
         itm_weight: weight of the ITM head in `itm+itc`; choose it on validation data.
         shortcut: also measure how well z(i, t_i) is told from z(i, t_j), see `ShortcutAccuracy`.
-        setting: the name under which tables report the numbers.
+        text_to_text: also rank the texts of each language by those of each other, see `TextRetrievalMetric`.
         pair_chunk: (image, text) pairs fused at a time.
         text_chunk: texts encoded at a time while re-ranking.
-        bf16: evaluate under bfloat16 autocast.
+        form: see `EvaluationLoop`.
+        setting: see `EvaluationLoop`.
+        bf16: see `EvaluationLoop`.
     """
 
     def __init__(
         self,
         runner: Any,
         dataloader: Any,
-        evaluator: Evaluator | dict | list,
-        form: str | None = None,
+        evaluator: Any,
         rerank_topk: int = 0,
         rerank_by: str = 'itm',
         itm_weight: float = 1.0,
         shortcut: bool = False,
-        setting: str = 'zero-shot',
+        text_to_text: bool = False,
         pair_chunk: int = 512,
         text_chunk: int = 256,
+        form: str | None = None,
+        setting: str = 'zero-shot',
         bf16: bool = False,
     ) -> None:
-        super().__init__(runner, dataloader)
-        self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
-        self.evaluator.dataset_meta = self.metainfo
-        self.form = VisualForm(form) if form else None
+        super().__init__(runner, dataloader, evaluator, form, setting, bf16)
         if rerank_by not in ('itm', 'itm+itc'):
             raise ValueError(f"rerank_by must be 'itm' or 'itm+itc', got {rerank_by!r}")
         self.rerank_topk = rerank_topk
         self.rerank_by = rerank_by
         self.itm_weight = itm_weight
         self.shortcut = shortcut
-        self.setting = setting
+        self.text_to_text = text_to_text
         self.pair_chunk = pair_chunk
         self.text_chunk = text_chunk
-        self.bf16 = bf16
 
-    @property
-    def metainfo(self) -> dict[str, Any]:
-        """The dataset's metainfo."""
-        return dict(getattr(self.dataloader.dataset, 'metainfo', {}))
-
-    @property
-    def model(self) -> Any:
-        """The model, unwrapped."""
-        model = self.runner.model
-        return model.module if is_model_wrapper(model) else model
-
-    @torch.no_grad()
-    def run(self) -> dict[str, float]:
-        """Evaluate; the metrics are returned and handed to the hooks."""
-        phase = 'test' if self.runner._test_loop is self else 'val'
-        self.runner.call_hook(f'before_{phase}')
-        self.runner.call_hook(f'before_{phase}_epoch')
-        training = self.model.training
-        self.model.eval()
-        form = self.form or self.model.test_form
-        device = next(self.model.parameters()).device
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            images, local = self._encode(form, phase)
-            index = RetrievalIndex.gather(images, device)
-            if self.shortcut:
-                self.evaluator.process(data_samples=self._shortcut_rows(index, local, form))
-            for number, language in enumerate(index.languages):
-                self.evaluator.process(data_samples=self._rank(index, local, language, form))
-                if self.rerank_topk:
-                    self._log(f'{phase}: re-ranked {language}, {number + 1} of {len(index.languages)} languages')
-        metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
-        self.model.train(training)
-        self.runner.call_hook(f'after_{phase}_epoch', metrics=metrics)
-        self.runner.call_hook(f'after_{phase}')
-        return metrics
-
-    @staticmethod
-    def _log(message: str) -> None:
-        print_log(message, logger='current', level=logging.INFO)
+    def rows(self, form: VisualForm) -> Iterator[list[dict[str, Any]]]:
+        """See `EvaluationLoop`."""
+        images, local = self._encode(form)
+        index = RetrievalIndex.gather(images, next(self.model.parameters()).device)
+        if self.shortcut:
+            yield self._shortcut_rows(index, local, form)
+        if self.text_to_text:
+            yield self._text_rows(index)
+        for number, language in enumerate(index.languages):
+            yield self._rank(index, local, language, form)
+            if self.rerank_topk:
+                self.log(f'{self.phase}: re-ranked {language}, {number + 1} of {len(index.languages)} languages')
 
     # -- towers
 
-    def _encode(self, form: VisualForm, phase: str) -> tuple[list[dict[str, Any]], LocalImages]:
+    def _encode(self, form: VisualForm) -> tuple[list[dict[str, Any]], LocalImages]:
         """Every image and text of this rank through the towers, once."""
         rank, world_size = rank_and_world_size()
         images: list[dict[str, Any]] = []
         local = LocalImages()
-        for number, batch in enumerate(self.dataloader):
-            self.runner.call_hook(f'before_{phase}_iter', batch_idx=number, data_batch=batch)
-            data = self.model.data_preprocessor(batch)
-            inputs, samples = data['inputs'], data['data_samples']
+        for inputs, samples in self.batches(self.dataloader):
             visual = self.model.encode_visual(inputs, [form])
             visible_BV = visual.visible_BV(form)
             image_BE = self.model.embed_image(visual, form).float().cpu()
@@ -205,7 +170,6 @@ class RetrievalLoop(BaseLoop):
                 )
                 if self.rerank_topk or self.shortcut:
                     local.add(images[-1]['number'], visual.tokens_BVD[position][visible_BV[position]])
-            self.runner.call_hook(f'after_{phase}_iter', batch_idx=number, data_batch=batch, outputs=samples)
         return images, local
 
     # -- ranking
@@ -275,6 +239,28 @@ class RetrievalLoop(BaseLoop):
                 scores[torch.searchsorted(unique, part_keys.to(unique.device))] = part_scores.to(unique.device)
         parts = scores[inverse].split([image.numel() for image, _ in tables])
         return [part.view_as(image) for part, (image, _) in zip(parts, tables, strict=True)]
+
+    # -- text to text
+
+    @staticmethod
+    def _text_rows(index: RetrievalIndex) -> list[dict[str, Any]]:
+        """Ranks of the right texts of another language, by the text tower; an image's first text is its query."""
+        rank, world_size = rank_and_world_size()
+        rows = []
+        for first, second in permutations(index.languages, 2):
+            own, other = index.of_language(first), index.of_language(second)
+            images, right = positives_of_images(index.owner_M[other], len(index.image_ids))
+            place = {int(image): row for row, image in reversed(list(enumerate(index.owner_M[own].tolist())))}
+            asked = [row for row, image in enumerate(images.tolist()) if image in place]
+            queries = torch.tensor([place[int(images[row])] for row in asked], dtype=torch.int64, device=own.device)
+            positives = Positives.from_lists([right.row(row) for row in asked])
+            ranks = retrieval_ranks(index.text_ME[own[queries]], index.text_ME[other], positives).tolist()
+            rows += [
+                {'kind': 'text_query', 'languages': (first, second), 'query_id': int(images[row]), 'rank': ranks[k]}
+                for k, row in enumerate(asked)
+                if k % world_size == rank
+            ]
+        return rows
 
     # -- shortcut
 

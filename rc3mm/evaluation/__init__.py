@@ -1,5 +1,19 @@
 """Evaluation: pure metric functions and the registered metrics around them."""
 
-from rc3mm.evaluation.metrics import PerItemMetric, RetrievalMetric, ShortcutAccuracy
+from rc3mm.evaluation.metrics import (
+    MentionProbe,
+    PerItemMetric,
+    ProximityMetric,
+    RetrievalMetric,
+    ShortcutAccuracy,
+    TextRetrievalMetric,
+)
 
-__all__ = ['PerItemMetric', 'RetrievalMetric', 'ShortcutAccuracy']
+__all__ = [
+    'MentionProbe',
+    'PerItemMetric',
+    'ProximityMetric',
+    'RetrievalMetric',
+    'ShortcutAccuracy',
+    'TextRetrievalMetric',
+]

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from rc3mm.datasets import EmojiRetrieval, EvalSampler, vl_collate
 from rc3mm.engine import RetrievalLoop
-from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy
+from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy, TextRetrievalMetric
 from rc3mm.structures import VisualForm
 from rc3mm.utils.dist import rank_and_world_size
 from tests.distributed import run_on_processes
@@ -51,13 +51,13 @@ def evaluate(num_scenes: int = 22, **kwargs: Any) -> tuple[dict[str, float], lis
     runner = SimpleNamespace(
         model=model,
         call_hook=lambda *args, **kwargs: None,
-        _test_loop=None,
+        _val_loop=None,
         world_size=rank_and_world_size()[1],
     )
     loader = DataLoader(dataset, sampler=EvalSampler(dataset), batch_size=5, collate_fn=vl_collate)
     from mmengine.evaluator import Evaluator
 
-    metrics = [RetrievalMetric(), ShortcutAccuracy()]
+    metrics = [RetrievalMetric(), ShortcutAccuracy(), TextRetrievalMetric()]
     loop = RetrievalLoop(runner, loader, Evaluator(metrics), **kwargs)
     out = loop.run()
     return out, metrics[0].items
@@ -137,6 +137,36 @@ def test_reranking_with_the_towers_adds_their_log_odds() -> None:
         evaluate(rerank_by='itc')
 
 
+def test_text_to_text_ranks_equal_brute_force() -> None:
+    metrics, _ = evaluate(text_to_text=True)
+    model = tiny_rc3(test_form='both')
+    model.eval()
+    dataset = FewerTexts(
+        num_scenes=22,
+        split='test',
+        image_size=32,
+        num_concepts=60,
+        languages=('en', 'de', 'ja'),
+        pipeline=PIPELINE,
+    )
+    data = model.data_preprocessor(vl_collate([dataset[i] for i in range(22)]))
+    inputs = data['inputs']
+    with torch.no_grad():
+        states = model.text_encoder(inputs['text_ids'], inputs['text_mask'])
+        text = model.embed_text(states, inputs['text_mask']).double()
+    named = [(own, n) for n, sample in enumerate(data['data_samples']) for own, _ in sample.texts]
+    found = []
+    for n in range(22):
+        query = [m for m, name in enumerate(named) if name == ('ja', n)][:1]
+        others = [m for m, (own, _) in enumerate(named) if own == 'de']
+        right = [m for m in others if named[m][1] == n]
+        if query and right:
+            best = max(float(text[query[0]] @ text[m]) for m in right)
+            found.append(all(float(text[query[0]] @ text[m]) < best for m in others if m not in right))
+    assert metrics['text/ja-de/R@1'] == pytest.approx(100 * np.mean(found)) and len(found) == 15
+    assert len([name for name in metrics if name.startswith('text/')]) == 7
+
+
 def test_chunks_change_nothing() -> None:
     small, large = evaluate(rerank_topk=4, pair_chunk=3, text_chunk=2), evaluate(rerank_topk=4)
     assert small[0] == large[0]
@@ -157,14 +187,14 @@ def test_training_mode_is_restored() -> None:
 
 
 def two_process_metrics() -> dict[str, float]:
-    return evaluate(num_scenes=23, rerank_topk=4, shortcut=True)[0]
+    return evaluate(num_scenes=23, rerank_topk=4, shortcut=True, text_to_text=True)[0]
 
 
 def test_two_processes_count_each_item_once(tmp_path: Path) -> None:
     """23 images on two processes: uneven parts, nothing padded, the same numbers."""
     one = two_process_metrics()
     for other in run_on_processes(two_process_metrics, (), tmp_path):
-        assert {k: v for k, v in other.items() if k.startswith('retrieval')} == pytest.approx(
-            {k: v for k, v in one.items() if k.startswith('retrieval')}
+        assert {k: v for k, v in other.items() if k.startswith(('retrieval', 'text'))} == pytest.approx(
+            {k: v for k, v in one.items() if k.startswith(('retrieval', 'text'))}
         )
         assert other['shortcut/de/num_items'] > 0

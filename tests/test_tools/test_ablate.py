@@ -47,8 +47,8 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> None:
     runs = []
     for seed, (a, b) in enumerate([(10.0, 1.0), (20.0, 3.0)]):
-        runs.append(module.Run('one', seed, [], {'x': []}, tmp_path, {'x': {'m': a}}, {'loss_l': b}))
-        runs.append(module.Run('two', seed, [], {'x': [], 'y': []}, tmp_path, {'x': {'m': b}, 'y': {'m': a}}, {}))
+        runs.append(module.Run('one', seed, 'c', [], {'x': []}, tmp_path, {'x': {'m': a}}, {'loss_l': b}))
+        runs.append(module.Run('two', seed, 'c', [], {'x': [], 'y': []}, tmp_path, {'x': {'m': b}, 'y': {'m': a}}, {}))
     rows = module.summarise(runs, {'M': 'm', 'L': 'loss_l', 'none': 'k'})
     deviation = pytest.approx(50**0.5)
     assert rows == {

@@ -107,8 +107,9 @@ class SceneSets:
         sizes: Scene sizes, repeated for ever.
         seed: Chooses the order within the split; never which split a set belongs to.
         split_seed: Chooses the cut.
-        concept_limit: Train only: no concept from this index on occurs, with the cut as it is, to make data
-            scarce by concept.
+        concept_limit: No concept from this index on occurs, with the cut as it is, to make data scarce by
+            concept.
+        concept_start: No concept before this index occurs, likewise: to test on what scarce data lacked.
 
     Raises:
         ValueError: If an argument does not fit.
@@ -122,32 +123,38 @@ class SceneSets:
         seed: int = 0,
         split_seed: int = 0,
         concept_limit: int | None = None,
+        concept_start: int = 0,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'unknown split {split!r}; there are {SPLITS}')
         if not sizes:
             raise ValueError('sizes must name at least one scene size')
-        if concept_limit is not None and (split != 'train' or not max(sizes) < concept_limit <= num_concepts):
+        end = num_concepts if concept_limit is None else concept_limit
+        self.limited = end - concept_start < num_concepts
+        if not 0 <= concept_start <= end <= num_concepts or (self.limited and max(sizes) >= end - concept_start):
             raise ValueError(
-                f'concept_limit is for train and must lie above the largest scene size {max(sizes)} '
-                f'and not above {num_concepts}; got {concept_limit} for split {split!r}'
+                f'concept_start {concept_start} and concept_limit {concept_limit} must leave more than '
+                f'{max(sizes)} of the {num_concepts} concepts, for scenes of that size'
             )
-        self.split, self.sizes, self.limit = split, tuple(sizes), concept_limit
+        self.split, self.sizes, self.start, self.end = split, tuple(sizes), concept_start, end
         self._sets = {k: SetsOfSize(num_concepts, k, split_seed) for k in set(sizes)}
         self._before = tuple(sizes[:i].count(k) for i, k in enumerate(sizes))
         self._order = {
             k: FeistelPermutation(
-                max(comb(concept_limit, k) if concept_limit else s.available(split), 1),
+                max(comb(end - concept_start, k) if self.limited else s.available(split), 1),
                 (seed, split_key(split), k, _ORDER),
             )
             for k, s in self._sets.items()
         }
+        self._found: dict[int, list[tuple[int, ...]]] = {k: [] for k in self._sets}  # limited val and test sets
+        self._looked = dict.fromkeys(self._sets, 0)  # how far the order of each size was searched for them
 
     def num_distinct(self) -> int:
         """How many scenes can be asked for before a set repeats.
 
         Returns:
-            The first index whose size has run out.
+            The first index whose size has run out. Sets of a part of the concepts are not counted: what is
+            asked for beyond the last of them is an error then.
         """
         ends = []
         for place, k in enumerate(self.sizes):
@@ -162,15 +169,37 @@ class SceneSets:
         k = self.sizes[place]
         order, sets = self._order[k], self._sets[k]
         number = (cycle * self.sizes.count(k) + self._before[place]) % order.n
-        if self.limit is None:
+        if not self.limited:
             return sets.member(self.split, order(number))
-        return self._limited(order, sets, order(number))
+        if self.split == 'train':
+            return self._limited(order, sets, order(number))
+        return self._search(k, cycle * self.sizes.count(k) + self._before[place])
 
     def _limited(self, order: FeistelPermutation, sets: SetsOfSize, rank: int) -> tuple[int, ...]:
-        """Walk along the order from a rank to a set of the first concepts that belongs to train."""
+        """Walk along the order from a rank to a set of the allowed concepts that belongs to train."""
         for _ in range(order.n):
-            members = unrank(rank, sets.n, sets.k)
+            members = self._allowed(rank, sets.k)
             if sets.split_of(members) == 'train':
                 return members
             rank = (rank + 1) % order.n
-        raise ValueError(f'no train scene of {sets.k} concepts among the first {self.limit}')
+        raise ValueError(f'no train scene of {sets.k} of the concepts {self.start} to {self.end - 1}')
+
+    def _search(self, k: int, number: int) -> tuple[int, ...]:
+        """The set of this number among those of the allowed concepts that belong to the split; none repeats."""
+        order, sets, found = self._order[k], self._sets[k], self._found[k]
+        wanted = 'test' if self.split == 'test_style' else self.split
+        while len(found) <= number:
+            if self._looked[k] == order.n:
+                raise ValueError(
+                    f'split {self.split!r} has only {len(found)} scenes of {k} of the concepts {self.start} to '
+                    f'{self.end - 1}; ask for fewer scenes, or for more concepts'
+                )
+            members = self._allowed(order(self._looked[k]), k)
+            self._looked[k] += 1
+            if sets.split_of(members) == wanted:
+                found.append(members)
+        return found[number]
+
+    def _allowed(self, rank: int, k: int) -> tuple[int, ...]:
+        """The set of a rank among those of the allowed concepts."""
+        return tuple(self.start + member for member in unrank(rank, self.end - self.start, k))

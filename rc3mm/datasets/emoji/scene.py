@@ -127,7 +127,8 @@ class SceneMaker:
         sizes: Cycle of object counts; None for the level's default.
         seed: Chooses the scenes' order and looks, never which split a set of concepts belongs to.
         split_seed: Chooses the splits.
-        concept_limit: Train only: only the first so many concepts occur.
+        concept_limit: Only the first so many concepts occur.
+        concept_start: Only concepts from this index on occur.
 
     Raises:
         ValueError: If an argument does not fit.
@@ -145,6 +146,7 @@ class SceneMaker:
         seed: int = 0,
         split_seed: int = 0,
         concept_limit: int | None = None,
+        concept_start: int = 0,
     ) -> None:
         if level not in LEVELS:
             raise ValueError(f'unknown level {level!r}; there are {LEVELS}')
@@ -155,7 +157,9 @@ class SceneMaker:
         room = 4 if level == 'easy' else 8
         if any(not 1 <= k <= room for k in self.sizes):
             raise ValueError(f'{level} scenes hold 1 to {room} objects, not {self.sizes}')
-        self.sets = SceneSets(_checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit)
+        self.sets = SceneSets(
+            _checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit, concept_start
+        )
         self.styles = _checked_styles(styles, split, level)
         self.num_concepts, self.split, self.level = num_concepts, split, level
         self.image_size, self.seed = image_size, seed

@@ -1,6 +1,7 @@
 """Transforms: each states its required, added and modified keys; `PackVLInputs` is the last."""
 
 from rc3mm.datasets.transforms.image import DecodeImage, ResizeImage, RoiPixels
+from rc3mm.datasets.transforms.known_relevance import KnownRelevance
 from rc3mm.datasets.transforms.packing import PackVLInputs
 from rc3mm.datasets.transforms.regions import DetectorImage, LoadRegions
 from rc3mm.datasets.transforms.relevance import ScoreRelevance
@@ -9,6 +10,7 @@ from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 __all__ = [
     'DecodeImage',
     'DetectorImage',
+    'KnownRelevance',
     'LoadRegions',
     'MaskTokens',
     'PackVLInputs',

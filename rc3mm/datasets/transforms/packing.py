@@ -10,7 +10,7 @@ from rc3mm.structures import VLDataSample
 
 __all__ = ['PackVLInputs']
 
-_META = ('image_id', 'source', 'texts', 'image_path', 'true_relevance')
+_META = ('image_id', 'source', 'texts', 'image_path', 'true_relevance', 'objects', 'mentions')
 
 
 @TRANSFORMS.register_module()
@@ -21,7 +21,7 @@ class PackVLInputs:
     `detector_image` (uint8, HWC), `image_size` (height and width of the image as it came), `roi_features` with
     `roi_boxes` (pixels of `image`, or of `image_size` where there is no image), `roi_class_probs`, `text_ids`,
     `masked_single`, `masked_pair`, `relevance`, `iteration`, `step_seed`, `roi_only`; into the data sample: `texts`,
-    `image_path`, `true_relevance`.
+    `image_path`, and what is known of synthetic pairs alone: `true_relevance`, `objects`, `mentions`.
 
     Returns:
         `{'inputs': ..., 'data_samples': VLDataSample}`.

@@ -10,7 +10,9 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
+from rich.table import Table
 
+from rc3mm.engine.evaluation_suite import EvaluationSuite
 from rc3mm.engine.retrieval_loop import RetrievalLoop
 from rc3mm.evaluation.metrics import RetrievalMetric
 from rc3mm.registry import HOOKS
@@ -68,7 +70,7 @@ class ReportHook(Hook):
         facts: dict[str, Any] = {
             'setting': getattr(loop, 'setting', 'test'),
             'split': str(getattr(loop, 'metainfo', {}).get('split', 'test')),
-            'num_items': len(loop.dataloader.dataset),
+            'num_items': getattr(loop, 'num_items', None) or len(loop.dataloader.dataset),
         }
         work_dir = Path(runner.work_dir)
         trained = 'train' in self._started  # then the weights are the last ones, whatever training began with
@@ -86,6 +88,14 @@ class ReportHook(Hook):
         runner.logger.info(f'results: {work_dir / "results.json"}')
         if isinstance(loop, RetrievalLoop):
             self._report_retrieval(runner, loop, metrics, facts)
+        if isinstance(loop, EvaluationSuite):
+            for name, part in loop.parts.items():
+                own = {
+                    key.removeprefix(f'{name}/'): value for key, value in metrics.items() if key.startswith(f'{name}/')
+                }
+                if isinstance(part, RetrievalLoop):
+                    about = {**facts, 'setting': f'{name}, {part.setting}', 'num_items': part.num_items}
+                    print_table(metrics_table(own, **about))
 
     def _folder(self, runner: Runner) -> Path:
         return Path(self.show_dir or runner.work_dir)
@@ -104,15 +114,19 @@ class ReportHook(Hook):
             draw_gallery(rows, path, title=f'{facts["setting"]}, split {facts["split"]}')
             runner.logger.info(f'gallery: {path}')
         (Path(runner.work_dir) / 'results.md').write_text(metrics_markdown(metrics, **facts), encoding='utf-8')
-        table = metrics_table(metrics, **facts)
-        console = Console()
-        if not console.is_terminal:  # a file or a pipe has no width; numbers must not be cut there
-            unlimited = console.options.update(max_width=1000)
-            console.width = max(console.width, console.measure(table, options=unlimited).maximum)
-        console.print(table)
+        print_table(metrics_table(metrics, **facts))
         shortcut = metrics.get('shortcut/mean_accuracy')
         if shortcut is not None:
-            console.print(f'shortcut accuracy (telling z(i, t_i) from z(i, t_j); 50 = text ignored): {shortcut:.1f} %')
+            print(f'shortcut accuracy (telling z(i, t_i) from z(i, t_j); 50 = text ignored): {shortcut:.1f} %')
+
+
+def print_table(table: Table) -> None:
+    """Print a table; a file or a pipe has no width, and numbers must not be cut there."""
+    console = Console()
+    if not console.is_terminal:
+        unlimited = console.options.update(max_width=1000)
+        console.width = max(console.width, console.measure(table, options=unlimited).maximum)
+    console.print(table)
 
 
 def runner_form(runner: Runner) -> str:

@@ -1,7 +1,17 @@
 """Metrics: MMEngine shells around `rc3mm.evaluation.functional`."""
 
+from rc3mm.evaluation.metrics.mention_probe import MentionProbe
 from rc3mm.evaluation.metrics.per_item import PerItemMetric
+from rc3mm.evaluation.metrics.proximity import ProximityMetric
 from rc3mm.evaluation.metrics.retrieval import RetrievalMetric
 from rc3mm.evaluation.metrics.shortcut import ShortcutAccuracy
+from rc3mm.evaluation.metrics.text_retrieval import TextRetrievalMetric
 
-__all__ = ['PerItemMetric', 'RetrievalMetric', 'ShortcutAccuracy']
+__all__ = [
+    'MentionProbe',
+    'PerItemMetric',
+    'ProximityMetric',
+    'RetrievalMetric',
+    'ShortcutAccuracy',
+    'TextRetrievalMetric',
+]

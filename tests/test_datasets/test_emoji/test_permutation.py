@@ -99,5 +99,27 @@ def test_concept_limit_keeps_the_cut() -> None:
     assert max(max(m) for m in sets) == 11
     cuts = {k: SetsOfSize(30, k, 0) for k in (2, 3)}
     assert {cuts[len(m)].split_of(m) for m in sets} == {'train'}
-    with pytest.raises(ValueError, match='concept_limit'):
-        SceneSets(30, 'test', (2, 3), concept_limit=12)
+    with pytest.raises(ValueError, match='concept_limit 3 must leave more than 3'):
+        SceneSets(30, 'train', (2, 3), concept_limit=3)
+
+
+def test_a_part_of_the_concepts_in_val_and_test() -> None:
+    cuts = {k: SetsOfSize(30, k, 0) for k in (2, 3)}
+    seen = {}
+    for split in ('val', 'test'):
+        part = SceneSets(30, split, (2, 3), concept_start=18)
+        listed = [part[i] for i in range(8)]
+        assert listed == [SceneSets(30, split, (2, 3), concept_start=18)[i] for i in range(8)]
+        assert len(set(listed)) == 8, 'a set came twice'
+        assert min(min(m) for m in listed) >= 18 and [len(m) for m in listed] == [2, 3] * 4
+        assert {cuts[len(m)].split_of(m) for m in listed} == {split}
+        seen[split] = set(listed)
+    assert not seen['val'] & seen['test']
+    style = SceneSets(30, 'test_style', (2, 3), concept_start=18)
+    assert {style[i] for i in range(8)} == seen['test']
+    # what there is at all: every test set of two concepts of the part, no more
+    pairs = SceneSets(30, 'test', (2,), concept_start=18)
+    count = sum(cuts[2].split_of((a, b)) == 'test' for b in range(18, 30) for a in range(18, b))
+    assert len({pairs[i] for i in range(count)}) == count
+    with pytest.raises(ValueError, match=f'has only {count} scenes of 2 of the concepts 18 to 29'):
+        pairs[count]

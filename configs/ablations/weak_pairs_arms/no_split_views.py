@@ -1,0 +1,8 @@
+"""Arm of weak_pairs.py: both texts of an image see it in the same form; regions and patches as often as before."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..weak_pairs import *
+
+model.update(form_probs=dict(roi=0.2, patch=0.8, both=0.0, split=0.0))
