@@ -81,6 +81,7 @@ class BatchContext:
         negatives_within: draw hard negatives only from blocks of this many items; None for the process's whole batch.
             With blocks no larger than the smallest per-process batch, the result does not depend on how many processes
             share the global batch.
+        uniform_negatives: draw the negatives of ITM at random instead of by similarity.
     """
 
     def __init__(
@@ -90,12 +91,14 @@ class BatchContext:
         data_samples: Sequence[VLDataSample],
         view_forms: Sequence[VisualForm] = (),
         negatives_within: int | None = None,
+        uniform_negatives: bool = False,
     ) -> None:
         self.model = model
         self.inputs = inputs
         self.data_samples = data_samples
         self.view_forms = tuple(view_forms)
         self.negatives_within = negatives_within
+        self.uniform_negatives = uniform_negatives
         self._cache: dict[Any, Any] = {}
         numbers = {len(sample.texts) for sample in data_samples}
         if len(numbers) != 1:
@@ -192,8 +195,8 @@ class BatchContext:
     def hard_negatives(self) -> tuple[Tensor, Tensor]:
         """Indices of a wrong text for each (image, view) and of a wrong image for each (text, view), both (B, P).
 
-        Drawn with probability softmax(similarity of the towers / tau) among the other items of the block (ALBEF);
-        items with the same image id are never each other's negatives.
+        Drawn with probability softmax(similarity of the towers / tau) among the other items of the block (ALBEF), or
+        uniformly; items with the same image id are never each other's negatives.
         """
         block = self.negatives_within or self.B
         if self.B % block or block < 2:
@@ -204,6 +207,8 @@ class BatchContext:
         with torch.no_grad():
             image, text = self.image_embeddings_BPE.float(), self.text_embeddings_BPE.float()
             similarity = torch.einsum('bpe,cpe->pbc', image, text) / self.model.tau_towers()
+            if self.uniform_negatives:
+                similarity = torch.zeros_like(similarity)
             ids = [sample.image_id for sample in self.data_samples]
             codes = torch.tensor([ids.index(name) for name in ids], device=image.device)
             position = torch.arange(self.B, device=image.device)

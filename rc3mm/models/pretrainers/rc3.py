@@ -46,6 +46,8 @@ class RC3(BaseModel):
             an image see that form) and `split` (one text sees regions, the other patches).
         test_form: visual form used in `predict` and `tensor` mode, unless the caller names one.
         negatives_within: block size for hard negatives, see `BatchContext`.
+        uniform_negatives: sources whose negatives are drawn at random, not by similarity. Weak texts tell a part of
+            their image, so the text of another image that is most like this one is often true of it.
         data_preprocessor: config of the data preprocessor.
 
     Raises:
@@ -64,6 +66,7 @@ class RC3(BaseModel):
         form_probs: Mapping[str, float] | None = None,
         test_form: str = 'both',
         negatives_within: int | None = None,
+        uniform_negatives: Sequence[str] = (),
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
@@ -79,6 +82,7 @@ class RC3(BaseModel):
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
         self.negatives_within = negatives_within
+        self.uniform_negatives = tuple(uniform_negatives)
 
         self.image_projection = nn.Linear(width, embed_dim)
         self.text_projection = nn.Linear(self.text_encoder.width, embed_dim)
@@ -238,7 +242,8 @@ class RC3(BaseModel):
         forms = self.form_sampler.sample(
             inputs, len(inputs['text_ids']) // len(data_samples), can_extract=self.roi_extractor is not None
         )
-        context = BatchContext(self, inputs, data_samples, forms, self.negatives_within)
+        uniform = data_samples[0].source in self.uniform_negatives
+        context = BatchContext(self, inputs, data_samples, forms, self.negatives_within, uniform)
         usable = {name: objective for name, objective in self.objectives.items() if context.source in objective.sources}
         if not usable:
             raise ValueError(

@@ -99,6 +99,35 @@ def test_hard_negatives_follow_the_similarity(rc3: Any, batch: Any) -> None:
     assert (wrong_image == torch.arange(8).roll(1)[:, None]).all()
 
 
+def test_uniform_negatives_do_not_ask_the_towers(rc3: Any, batch: Any) -> None:
+    data, chosen = batch('weak', 8), Counter()
+    for seed in range(200):
+        data['inputs']['step_seed'] = seed
+        context = context_of(rc3(), data, uniform_negatives=True)
+        text = torch.eye(8, 16).roll(1, 0)[:, None].expand(8, 2, 16)
+        context.__dict__.update(
+            image_embeddings_BPE=torch.eye(8, 16)[:, None].expand(8, 2, 16), text_embeddings_BPE=text
+        )
+        wrong_text, _ = context.hard_negatives
+        assert not (wrong_text == torch.arange(8)[:, None]).any()
+        chosen.update(((wrong_text - torch.arange(8)[:, None]) % 8).flatten().tolist())
+    # each of the seven others a seventh of the time, the most similar one no more often
+    assert set(chosen) == set(range(1, 8)) and max(chosen.values()) < 1.25 * min(chosen.values())
+
+
+def test_negatives_are_uniform_on_the_sources_named(rc3: Any, batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        BatchContext,
+        '_sample',
+        staticmethod(lambda s, a, n, c: seen.append(bool(s.any())) or torch.roll(c[:, :2], 1, 0)),
+    )
+    model = rc3(['itm'], uniform_negatives=['weak'])
+    for source in ('weak', 'strict'):
+        model(**model.data_preprocessor(batch(source), True), mode='loss')
+    assert seen == [False, False, True, True]
+
+
 def test_hard_negatives_stay_in_their_block(rc3: Any, batch: Any) -> None:
     context = context_of(rc3(), batch('strict', 8), negatives_within=4)
     for negatives in context.hard_negatives:
