@@ -3,12 +3,13 @@
 from rc3mm.visualization.fonts import font_families, missing_glyphs, warn_missing_glyphs
 from rc3mm.visualization.gallery import GalleryRow, draw_gallery
 from rc3mm.visualization.loss_plot import plot_losses
-from rc3mm.visualization.table import metrics_markdown, metrics_table
+from rc3mm.visualization.table import headlines_table, metrics_markdown, metrics_table
 
 __all__ = [
     'GalleryRow',
     'draw_gallery',
     'font_families',
+    'headlines_table',
     'metrics_markdown',
     'metrics_table',
     'missing_glyphs',

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rc3mm.evaluation.functional.languages import sort_languages
 
-__all__ = ['metrics_markdown', 'metrics_table']
+__all__ = ['headlines_table', 'metrics_markdown', 'metrics_table']
 
 DIRECTIONS = ('t2i', 'i2t')
 MEAN = 'mean'
@@ -57,6 +57,22 @@ def metrics_table(metrics: Mapping[str, float], *, setting: str, split: str, num
         is_mean = cells[0] == MEAN_LABEL
         before_mean = place + 1 < len(grid.rows) and grid.rows[place + 1][0] == MEAN_LABEL
         table.add_row(*cells, style='bold' if is_mean else None, end_section=before_mean)
+    return table
+
+
+def headlines_table(metrics: Mapping[str, float], title: str) -> Table:
+    """A rich table of whatever metrics there are, without those of single languages.
+
+    Args:
+        metrics: Flat names; one with two parts or fewer, such as `probe/mean_auc`, is a headline.
+        title: Stands above.
+    """
+    table = Table(title=title, title_justify='left', title_style='bold', box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column('metric')
+    table.add_column('value', justify='right')
+    for name, value in metrics.items():
+        if name.count('/') < 2:
+            table.add_row(name, f'{value:.0f}' if float(value).is_integer() else f'{value:.3f}')
     return table
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from rc3mm.evaluation.metrics import RetrievalMetric
-from rc3mm.visualization import metrics_markdown, metrics_table
+from rc3mm.visualization import headlines_table, metrics_markdown, metrics_table
 
 LABELS = {'setting': 'zero-shot', 'split': 'test', 'num_items': 1000}
 
@@ -92,3 +92,10 @@ def test_the_whole_table_fits_a_terminal_of_80_columns() -> None:
     text = console.export_text()
     assert '\u2026' not in text and max(map(len, text.splitlines())) <= 80
     assert text.count('100.0') == 4 * 8
+
+
+def test_headlines_leave_single_languages_out() -> None:
+    metrics = {'probe/mean_auc': 91.25, 'probe/de/auc': 90.0, 'proximity/num_pairs': 12, 'proximity/spearman': 0.5}
+    table = headlines_table(metrics, 'weak, split test')
+    cells = list(zip(*(list(column.cells) for column in table.columns), strict=True))
+    assert cells == [('probe/mean_auc', '91.250'), ('proximity/num_pairs', '12'), ('proximity/spearman', '0.500')]

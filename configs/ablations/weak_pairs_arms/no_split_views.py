@@ -1,4 +1,8 @@
-"""Arm of weak_pairs.py: both texts of an image see it in the same form; regions and patches as often as before."""
+"""Arm of weak_pairs.py: both texts of an image see it in the same form; regions and patches as often as before.
+
+Command:  python tools/train.py configs/ablations/weak_pairs_arms/no_split_views.py
+          (all arms, tests and the table: python tools/ablate.py configs/ablations/weak_pairs.py --jobs 2)
+"""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,8 @@
-"""Arm of weak_pairs.py: strict pairs alone, as many steps of the same size."""
+"""Arm of weak_pairs.py: strict pairs alone, as many steps of the same size.
+
+Command:  python tools/train.py configs/ablations/weak_pairs_arms/strict_only.py
+          (all arms, tests and the table: python tools/ablate.py configs/ablations/weak_pairs.py --jobs 2)
+"""
 
 from mmengine.config import read_base
 

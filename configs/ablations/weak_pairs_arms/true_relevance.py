@@ -1,4 +1,8 @@
-"""Arm of weak_pairs.py: the band with the true relevance, which no real corpus knows: the upper bound."""
+"""Arm of weak_pairs.py: the band with the true relevance, which no real corpus knows: the upper bound.
+
+Command:  python tools/train.py configs/ablations/weak_pairs_arms/true_relevance.py
+          (all arms, tests and the table: python tools/ablate.py configs/ablations/weak_pairs.py --jobs 2)
+"""
 
 from mmengine.config import read_base
 

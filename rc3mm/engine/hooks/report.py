@@ -17,7 +17,14 @@ from rc3mm.engine.retrieval_loop import RetrievalLoop
 from rc3mm.evaluation.metrics import RetrievalMetric
 from rc3mm.registry import HOOKS
 from rc3mm.utils.results import write_results
-from rc3mm.visualization import GalleryRow, draw_gallery, metrics_markdown, metrics_table, plot_losses
+from rc3mm.visualization import (
+    GalleryRow,
+    draw_gallery,
+    headlines_table,
+    metrics_markdown,
+    metrics_table,
+    plot_losses,
+)
 
 __all__ = ['ReportHook']
 
@@ -88,14 +95,25 @@ class ReportHook(Hook):
         runner.logger.info(f'results: {work_dir / "results.json"}')
         if isinstance(loop, RetrievalLoop):
             self._report_retrieval(runner, loop, metrics, facts)
-        if isinstance(loop, EvaluationSuite):
-            for name, part in loop.parts.items():
-                own = {
-                    key.removeprefix(f'{name}/'): value for key, value in metrics.items() if key.startswith(f'{name}/')
-                }
-                if isinstance(part, RetrievalLoop):
-                    about = {**facts, 'setting': f'{name}, {part.setting}', 'num_items': part.num_items}
-                    print_table(metrics_table(own, **about))
+        elif isinstance(loop, EvaluationSuite):
+            self._report_suite(runner, loop, metrics, facts)
+        else:
+            print_table(headlines_table(metrics, f'{facts["setting"]}, split {facts["split"]}'))
+
+    def _report_suite(
+        self, runner: Runner, loop: EvaluationSuite, metrics: dict[str, float], facts: dict[str, Any]
+    ) -> None:
+        documents = []
+        for name, part in loop.parts.items():
+            prefix = f'{name}/'
+            own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+            about = {**facts, 'setting': f'{name}, {part.setting}', 'num_items': part.num_items}
+            if isinstance(part, RetrievalLoop):
+                print_table(metrics_table(own, **about))
+                documents.append(metrics_markdown(own, **about))
+            else:
+                print_table(headlines_table(own, f'{about["setting"]}, split {facts["split"]}'))
+        (Path(runner.work_dir) / 'results.md').write_text('\n'.join(documents), encoding='utf-8')
 
     def _folder(self, runner: Runner) -> Path:
         return Path(self.show_dir or runner.work_dir)
