@@ -19,7 +19,7 @@ from rc3mm.engine import EvaluationSuite, FusedLoop, RC3TrainLoop, RetrievalLoop
 from rc3mm.evaluation import MentionProbe, ProximityMetric, RetrievalMetric, ShortcutAccuracy, TextRetrievalMetric
 from rc3mm.models import ITC, ITM, BandRegularizer, NoRegularizer, RXVtCL, SoftTargetRegularizer, XVtCL
 
-max_iters = 1200
+max_iters = 1000
 num_strict, num_weak, known = 1000, 20_000, 60  # concepts from number `known` on occur in weak data alone
 batch_size = 64
 
@@ -50,6 +50,7 @@ model['objectives'] = dict(
         type=RXVtCL,
         sources=('weak',),
         strict_sources=('strict',),
+        loss_weight=0.3,
         regularizer=dict(type=BandRegularizer, band_weight=5.0, delta=0.05),
     ),
 )

@@ -1,5 +1,7 @@
 """From cosines to relevance."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,3 +32,21 @@ def test_order_is_kept_within_bounds(unrelated: float, translated: float, cosine
 def test_a_scorer_that_cannot_tell_is_refused(unrelated: float, translated: float) -> None:
     with pytest.raises(ValueError, match='cannot tell them apart on the calibration corpus'):
         Calibration(unrelated, translated)
+
+
+def test_json_keeps_it() -> None:
+    calibration = Calibration(0.1, 0.7)
+    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'unrelated': 0.1}, r"keys unrelated and translated, not \['unrelated'\]"),
+        ({'unrelated': 0.1, 'translated': None}, 'holds two numbers'),
+        ({'unrelated': 0.1, 'translated': 'much'}, 'much'),
+    ],
+)
+def test_what_is_no_calibration_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Calibration.from_json(values)

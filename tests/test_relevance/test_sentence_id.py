@@ -4,9 +4,11 @@ import hashlib
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from scipy.stats import rankdata, spearmanr
 
 from rc3mm.datasets import EmojiParallel, EmojiWeak
@@ -37,14 +39,40 @@ def test_translations_rank_above_random_pairs(scorer: SentenceIDRelevance) -> No
     assert np.median(same) > 0.9 and np.median(random) < 0.3
 
 
-def test_relevance_of_unseen_weak_pairs_follows_the_truth(scorer: SentenceIDRelevance) -> None:
-    dataset = EmojiWeak(num_scenes=500, num_concepts=100, seed=9)
-    samples = [dataset.get_sample(index) for index in range(500)]
-    first, second = ([sample['texts'][k] for sample in samples] for k in (0, 1))
-    relevance = scorer.score(first, second)
-    truth = np.array([sample['true_relevance'] for sample in samples])
-    assert spearmanr(relevance, truth)[0] > 0.4
-    assert relevance[truth == 1].mean() > relevance[truth == 0].mean() + 0.2
+@pytest.fixture(scope='module')
+def weak_scorer() -> SentenceIDRelevance:
+    weak = dict(type='EmojiWeak', num_scenes=20_000, num_concepts=100, seed=2)
+    scarce = dict(type='EmojiParallel', num_scenes=1000, num_concepts=100, seed=1, concept_limit=60)
+    return SentenceIDRelevance(scarce, weak_corpus=weak)
+
+
+def test_relevance_of_unseen_weak_pairs_follows_the_truth_in_every_pair_of_languages(
+    weak_scorer: SentenceIDRelevance,
+) -> None:
+    # Two in five concepts never occur in a caption, and the weak texts say nothing of their relevance.
+    first, second, truth, languages = [], [], [], []
+    for seed in range(4):
+        dataset = EmojiWeak(num_scenes=1485, num_concepts=100, split='val', seed=seed)
+        for index in range(len(dataset)):
+            scene, rng = dataset.get_scene(index), dataset._text_rng(index)
+            sample = dataset._texts(scene, rng)  # unrendered
+            first.append(sample['texts'][0])
+            second.append(sample['texts'][1])
+            truth.append(sample['true_relevance'])
+            languages.append('-'.join(sorted(language for language, _ in sample['texts'])))
+    relevance, true, pair = weak_scorer.score(first, second), np.array(truth), np.array(languages)
+    correlations = {name: spearmanr(relevance[pair == name], true[pair == name])[0] for name in sorted(set(languages))}
+    assert len(correlations) == 15 and min(correlations.values()) > 0.7, correlations
+    means = [relevance[np.isclose(true, value)].mean() for value in (0, 1 / 3, 1 / 2, 2 / 3, 1)]
+    assert means == sorted(means) and means[0] < 0.1 and means[-1] > 0.9
+
+
+def test_weak_texts_teach_words_that_no_caption_has(
+    scorer: SentenceIDRelevance, weak_scorer: SentenceIDRelevance
+) -> None:
+    keywords, others = [('en', 'music'), ('en', 'fruit')], [('de', 'Musik'), ('de', 'Frucht')]
+    assert 'en:music' in weak_scorer.vocabulary and 'en:music' not in scorer.vocabulary
+    assert (weak_scorer.score(keywords, others) > weak_scorer.score(keywords, others[::-1]) + 0.3).all()
 
 
 def test_scores_are_symmetric_bounded_and_of_their_pair_alone(scorer: SentenceIDRelevance) -> None:
@@ -58,15 +86,64 @@ def test_scores_are_symmetric_bounded_and_of_their_pair_alone(scorer: SentenceID
     np.testing.assert_allclose(scorer.score(first, first), 1)
 
 
-def test_unknown_words_give_a_finite_score(scorer: SentenceIDRelevance) -> None:
+def test_unknown_words_are_things_of_their_own(scorer: SentenceIDRelevance) -> None:
     known, unknown, empty = ('en', 'a cat and a dog'), ('en', 'qwxz vbnmk'), ('de', '')
     for a, b in itertools.product((known, unknown, empty), (unknown, empty)):
         (score,) = scorer.score([a], [b])
-        assert 0 <= score < 0.5
-    norms = np.linalg.norm(scorer.embed([known, unknown, empty, ('it', 'gatto')]), axis=1)
-    np.testing.assert_allclose(norms, [1, 0, 0, 0], atol=1e-6)
-    # A word not known changes nothing about the others.
-    assert (scorer.embed([('en', 'a cat and a dog qwxz')]) == scorer.embed([known])).all()
+        assert score == (a == b == unknown)
+    # The same spelling says the same in any language: names and numbers.
+    (same,) = scorer.score([('en', 'Fenerbahçe 2017')], [('ja', 'Fenerbahçe、2017')])
+    assert same == 1
+    # What one of two texts says beyond the other counts against them, as with known words.
+    alone, more = scorer.similarity([known] * 2, [known, ('en', f'{known[1]} qwxz')])
+    assert 0 < more < alone == 1
+
+
+def test_repetition_says_nothing_new(scorer: SentenceIDRelevance) -> None:
+    texts, once = unseen_translations(50)
+    twice = [(language, f'{text}. {text}') for language, text in once]
+    assert (scorer.similarity(texts, once) == scorer.similarity(texts, twice)).all()
+
+
+def test_a_saved_scorer_is_the_same(scorer: SentenceIDRelevance, tmp_path: Path) -> None:
+    scorer.save(tmp_path / 's.safetensors')
+    assert [path.name for path in tmp_path.iterdir()] == ['s.safetensors']
+    again = SentenceIDRelevance(state=tmp_path / 's.safetensors')
+    first, second = unseen_translations()
+    assert (again.score(first, second[1:] + second[:1]) == scorer.score(first, second[1:] + second[:1])).all()
+    assert again.config == scorer.config and again.calibration == scorer.calibration
+    for own, other in zip(again.calibration_pairs, scorer.calibration_pairs, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_a_saved_scorer_with_more_words_than_sentences_is_the_same(tmp_path: Path) -> None:
+    texts = [[('en', f'a{k} b{k // 2} c{k // 3}'), ('de', f'd{k} e{k // 2} f{k // 3}')] for k in range(60)] * 2
+    scorer = SentenceIDRelevance(texts[:66], dim=20, min_count=1)
+    scorer.save(tmp_path / 's.safetensors')
+    assert scorer.config['words'] > 66
+    again = SentenceIDRelevance(state=tmp_path / 's.safetensors')
+    np.testing.assert_array_equal(again.vectors, scorer.vectors)
+
+
+def test_a_file_that_holds_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r'name a file that SentenceIDRelevance\.save wrote'):
+        SentenceIDRelevance(state=tmp_path / 'none.safetensors')
+    (tmp_path / 'text.safetensors').write_text('no numbers')
+    save_file({'vectors': np.zeros((2, 2), np.float32)}, tmp_path / 'other.safetensors')
+    for name in ('text', 'other'):
+        with pytest.raises(ValueError, match=f'{name}.safetensors holds no SentenceIDRelevance'):
+            SentenceIDRelevance(state=tmp_path / f'{name}.safetensors')
+
+
+def test_it_is_fitted_or_loaded() -> None:
+    for arguments in ({}, {'corpus': [PAIR] * 40, 'state': 'x.safetensors'}):
+        with pytest.raises(ValueError, match='either a corpus to fit on or the state'):
+            SentenceIDRelevance(**arguments)
+
+
+def test_reading_a_corpus_renders_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr('rc3mm.datasets.emoji_scenes.render')
+    SentenceIDRelevance(dict(type='EmojiStrict', num_scenes=100, num_concepts=30), num_sentences=100)
 
 
 SCRIPT = """

@@ -30,11 +30,12 @@ strict = dict(
     pipeline=[tokenize, dict(type=MaskTokens, tokenizer=tokenizer, kinds=('pair',)), pack],
     **world,
 )
-# The scorer reads the captions of the strict source; EmojiParallel of the same seed is those captions, unrendered.
+# The scorer reads the captions of the strict source (EmojiParallel of the same seed is those captions) and, for the
+# words that captions lack, 20,000 texts of the weak source, without their true relevance.
 scorer = dict(
     type=SentenceIDRelevance,
     corpus=dict(type=EmojiParallel, num_scenes=num_strict, seed=1, **world),
-    num_sentences=10_000,
+    weak_corpus=dict(type=EmojiWeak, num_scenes=20_000, seed=2, **world),
 )
 weak = dict(
     type=EmojiWeak,
