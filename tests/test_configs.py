@@ -1,16 +1,15 @@
 """Every config is parsed, built and run in a small variant; metafiles list what is there.
 
-The base config runs on files made on the spot: JPEGs, JSON lines, region features, sentence pairs, a small
-XLM-R with its tokenizer, and a small ViT.
+The base config runs on files made on the spot: shard sets with JPEGs, relevance, region features, a small XLM-R with
+its tokenizer, and a small ViT.
 """
 
 import ast
-import base64
 import io
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 import rc3mm.datasets
 from rc3mm.datasets.roi import RoiManifest, begin_store, finish_store, write_shard
+from rc3mm.datasets.shards import ImageTextRecord, RelevanceWriter, ShardSet, ShardWriter
+from rc3mm.datasets.shards.manifest import ShardKind
 from rc3mm.registry import MODELS, RUNNERS
 from rc3mm.structures import Regions
 from rc3mm.utils import requirements
@@ -69,37 +70,36 @@ def make_regions(folder: Path, names: Sequence[str]) -> None:
     finish_store(folder)
 
 
-def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text('\n'.join(json.dumps(line, ensure_ascii=False) for line in lines), encoding='utf-8')
+def make_shards(folder: Path, kind: ShardKind, records: Sequence[ImageTextRecord]) -> ShardSet:
+    with ShardWriter(folder, made_of={}, kind=kind) as writer:
+        for number, record in enumerate(records):
+            writer.add(record, number)
+    return ShardSet(folder)
 
 
 def make_data(root: Path) -> None:
     """The tree that the base config's docstring shows, with six to eight items of each kind."""
-    captions = [{language: f'{language} text {k} 犬' for language in LANGUAGES} for k in range(8)]
-    encoded = [base64.b64encode(make_jpeg(k)).decode() for k in range(8)]
-    write_lines(
-        root / 'cc3m/train.jsonl',
-        [{'binary': encoded[k], 'caption': captions[k], 'image_id': f'c{k}'} for k in range(8)],
-    )
-    write_lines(root / 'cc3m/heldout.jsonl', [{'binary': encoded[k], 'caption': captions[k]} for k in range(6)])
-    make_regions(root / 'cc3m/regions', [f'c{k}' for k in range(8)])
-    make_regions(root / 'cc3m/heldout_regions', [f'heldout-{k + 1:09d}' for k in range(6)])
-    (root / 'wit/images').mkdir(parents=True)
-    for k in range(8):
-        (root / f'wit/images/{k}.jpg').write_bytes(make_jpeg(k))
-    texts = [list(map(list, caption.items())) for caption in captions]
-    lines = [
-        {'image': f'images/{k}.jpg', 'image_id': f'w{k}', 'texts': texts[k], 'relevance': 0.1 * k} for k in range(8)
-    ]
-    write_lines(root / 'wit/train.jsonl', lines)
-    make_regions(root / 'wit/regions', [f'w{k}' for k in range(8)])
-    (root / 'wikimatrix').mkdir()
+    texts = [tuple((language, f'{language} text {k} 犬') for language in LANGUAGES) for k in range(8)]
+    images = [make_jpeg(k) for k in range(8)]
+
+    def records(prefix: str, count: int) -> list[ImageTextRecord]:
+        return [ImageTextRecord(f'{prefix}{k}', texts[k], images[k]) for k in range(count)]
+
+    make_shards(root / 'cc3m/train', 'strict', records('c', 8))
+    make_shards(root / 'cc3m/heldout', 'retrieval', records('h', 6))
+    wit = make_shards(root / 'wit/train', 'weak', records('w', 8))
+    scores = RelevanceWriter(wit, 'labse', {'name': 'made'})
+    scores.write(0, [[(0, 1, 0.1 * k), (1, 5, 0.5)] for k in range(8)])
+    scores.finish()
+    for place, prefix, count in (('cc3m/regions', 'c', 8), ('cc3m/heldout_regions', 'h', 6), ('wit/regions', 'w', 8)):
+        make_regions(root / place, [f'{prefix}{k}' for k in range(count)])
     for a in LANGUAGES:
         for b in LANGUAGES:
             if a < b:
-                rows = [f'1.{k}\t{a} sentence {k}\t{b} sentence {k}\n' for k in range(8)]
-                (root / f'wikimatrix/WikiMatrix.{a}-{b}.tsv').write_text(''.join(rows), encoding='utf-8')
+                pairs = [
+                    ImageTextRecord(f'{k}', ((a, f'{a} sentence {k}'), (b, f'{b} sentence {k}'))) for k in range(8)
+                ]
+                make_shards(root / f'wikimatrix/{a}-{b}', 'parallel', pairs)
 
 
 def make_weights(root: Path) -> None:
@@ -257,13 +257,12 @@ def test_base_config_tells_all_that_is_missing(
         check_required_files(cfg)
     assert stop.value.code == 2
     message = capsys.readouterr().err
-    assert message.count(str(tmp_path)) >= 23 and '(23 missing)' in message
+    assert message.count(str(tmp_path)) >= 24 and '(24 missing)' in message
     with pytest.raises(SystemExit):
         check_required_files(cfg, 'test')
     assert '(4 missing)' in capsys.readouterr().err
     used = set(re.findall(rf'"{tmp_path}/((?:data/)[^"]+)"', json.dumps(cfg.to_dict(), default=str)))
-    folders = {'data/cc3m', 'data/wit'}  # what relative paths of images start from
-    assert len(used) == 23 and all(f'{tmp_path}/{path}' in message for path in used - folders)
+    assert len(used) == 22 and all(f'{tmp_path}/{path}' in message for path in used)
 
 
 # ------------------------------------------------------------------------------------------- metafiles

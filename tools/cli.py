@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,8 @@ __all__ = [
     'add_common_arguments',
     'apply_options',
     'check_checkpoint',
+    'check_launcher',
+    'in_one_line',
     'load_config',
     'run_main',
 ]
@@ -69,6 +72,25 @@ def run_main(main: Any) -> None:
         exit_with(str(error))
 
 
+@contextmanager
+def in_one_line(*kinds: type[Exception]) -> Iterator[None]:
+    """Have errors told in one line; a block to put around what reads the user's files, or a decorator.
+
+    Args:
+        kinds: errors whose message says all there is to say; ValueError, OSError and ImportError by default.
+
+    Raises:
+        CommandLineError: in the place of these errors.
+    """
+    told = kinds or (ValueError, OSError, ImportError)
+    try:
+        yield
+    except CommandLineError:
+        raise
+    except told as error:
+        raise CommandLineError(' '.join(str(error).split())) from error
+
+
 def exit_with(message: str) -> NoReturn:
     """One line on stderr, exit code 2."""
     print(f'error: {message}', file=sys.stderr)
@@ -82,8 +104,7 @@ def load_config(args: argparse.Namespace) -> Config:
         CommandLineError: no such file, an override that does not fit, or a launcher that was not named.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if args.launcher == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        raise CommandLineError('several processes were started without --launcher; add `--launcher pytorch`')
+    check_launcher(args.launcher)
     path = Path(args.config)
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob('*.py')])
@@ -94,6 +115,16 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / path.stem)
     return cfg
+
+
+def check_launcher(launcher: str) -> None:
+    """Make sure that processes that were started together know of each other.
+
+    Raises:
+        CommandLineError: there are several, and no launcher is named.
+    """
+    if launcher == 'none' and int(os.environ.get('WORLD_SIZE') or 1) > 1:
+        raise CommandLineError('several processes were started without --launcher; add `--launcher pytorch`')
 
 
 def check_checkpoint(path: str) -> None:

@@ -13,11 +13,13 @@ from mmengine.config import Config
 from rc3mm.datasets.shards import ShardSet
 from rc3mm.registry import RELEVANCE_SCORERS
 from rc3mm.relevance import Pair, RelevanceScorer, SentenceIDRelevance, Text
+from rc3mm.relevance.sentence_id import NUM_SENTENCES
 
 __all__ = ['STATE', 'ScorerSpec', 'read_spec', 'spread_pairs', 'text_pairs']
 
 STATE = 'sentence_id.safetensors'  # beside the scores that it made
 _TRANSFORMER_OPTIONS = ('prefix', 'batch_size', 'device', 'dtype')
+_MEANS = ('batch_size', 'device')  # how a scorer works, not what comes out
 
 
 class ScorerSpec:
@@ -27,10 +29,14 @@ class ScorerSpec:
         text: what stands behind --scorer.
         name: of the scores, unless another is asked for.
         config: of the scorer, in types of JSON; corpora that are shard sets are named by their folders.
+
+    Attributes:
+        identity: the config without what may differ between two runs that go on with each other's scores.
     """
 
     def __init__(self, text: str, name: str, config: dict[str, Any]) -> None:
         self.text, self.name, self.config = text, name, config
+        self.identity = {key: value for key, value in config.items() if key not in _MEANS}
 
     def build(self, state: Path | None = None) -> RelevanceScorer:
         """The scorer.
@@ -39,7 +45,7 @@ class ScorerSpec:
             state: where a SentenceIDRelevance that was fitted before is kept; None to fit.
 
         Raises:
-            ValueError: the corpus does not do, or there is no such scorer.
+            ValueError: the corpus does not do, or there is no such scorer or argument.
             OSError: a model or a corpus is not there.
         """
         config = dict(self.config)
@@ -48,10 +54,11 @@ class ScorerSpec:
         for key in ('corpus', 'weak_corpus'):
             if isinstance(config.get(key), str):
                 shards = ShardSet(config[key])
-                config[key] = list(_spread_texts(shards, config['num_sentences'], strict=key == 'corpus'))
+                most = config.get('num_sentences', NUM_SENTENCES)
+                config[key] = list(_spread_texts(shards, most, strict=key == 'corpus'))
         try:
             return RELEVANCE_SCORERS.build(config)
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(f'--scorer {self.text}: {error.args[0]}') from error
 
     @property

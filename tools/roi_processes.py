@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch.distributed as dist
-from cli import CommandLineError
+from cli import CommandLineError, check_launcher
 
 _MEET = timedelta(minutes=5)  # all are started at about the same time
 _WAIT = timedelta(days=7)  # for the first process's look at the images, and for the slowest process's share
@@ -28,10 +28,12 @@ class Processes:
         meet: how long the first ones wait for the last one to come.
 
     Raises:
-        CommandLineError: the launcher's variables are not set, or the processes do not meet.
+        CommandLineError: there are several processes but no launcher, its variables are not set, or the processes do
+            not meet.
     """
 
     def __init__(self, launcher: str, meet: timedelta = _MEET) -> None:
+        check_launcher(launcher)
         self.rank, self.world_size = 0, 1
         if launcher == 'none':
             return

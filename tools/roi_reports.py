@@ -14,7 +14,7 @@ from cli import CommandLineError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rc3mm.datasets.roi.tensor_file import replacing
+from rc3mm.utils.atomic import replacing
 
 _QUIET = 30.0  # seconds between two lines of progress where there is no terminal
 

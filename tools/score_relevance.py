@@ -19,9 +19,10 @@ from roi_reports import Bar
 from transformers.utils.logging import disable_progress_bar
 
 from rc3mm.datasets.shards import RelevanceWriter, ShardSet
-from rc3mm.datasets.shards.manifest import PLAN, read_json
+from rc3mm.datasets.shards.relevance_writer import read_plan
 from rc3mm.datasets.shards.shard_set import RELEVANCE, SCORER
 from rc3mm.relevance import Calibration, RelevanceScorer, SentenceIDRelevance, Text
+from rc3mm.relevance.sentence_id import NUM_SENTENCES
 
 _EXAMPLES = """\
 examples:
@@ -61,7 +62,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--name', help="of the scores (default: sentence_id, or the model's name)")
     parser.add_argument('--same-language', action='store_true', help='score pairs in one language as well')
-    parser.add_argument('--overwrite', action='store_true', help='remove scores of this name first')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='remove scores of this name by another scorer, or of another set'
+    )
     group = parser.add_argument_group('calibration')
     group.add_argument(
         '--calibrate-on',
@@ -72,7 +75,9 @@ def parse_args() -> argparse.Namespace:
     )
     group.add_argument('--num-calibration', type=int, default=2000, metavar='N', help='pairs of each kind (2000)')
     group = parser.add_argument_group('the scorer')
-    group.add_argument('--num-sentences', type=int, default=20_000, metavar='N', help='sentence_id: rows read (20000)')
+    group.add_argument(
+        '--num-sentences', type=int, default=NUM_SENTENCES, metavar='N', help='sentence_id: rows read (20000)'
+    )
     group.add_argument('--prefix', help="sentence_transformer: put before every text, such as 'query: ' for E5")
     group.add_argument('--batch-size', type=int, metavar='N', help='sentence_transformer: texts a pass (64)')
     group.add_argument('--device', help='sentence_transformer: such as cpu or cuda:1 (default: a GPU, if there is one)')
@@ -107,15 +112,14 @@ def main() -> None:
     mine = missing[processes.rank :: processes.world_size]
     bar = Bar('rows', sum(len(shards.shard_rows(number)) for number in mine), hidden=processes.rank > 0)
     with bar:
-        for number in mine:
-            writer.write(number, score_shard(shards, number, scorer, args.same_language, bar.advance))
+        _said(lambda: score_shards(shards, mine, scorer, args.same_language, writer, bar))
     processes.wait()  # the others' shards are there
     if processes.rank == 0:
         if missing or not (folder / SCORER).is_file():
             _said(writer.finish)
-        report = make_report(shards, shards.relevance(name), scorer, args.examples)
+        report = _said(lambda: make_report(shards, shards.relevance(name), scorer, args.examples))
         picture = args.histogram or folder / 'histogram.png'
-        draw_histogram(report, scorer, picture, f'{name} on {shards.folder.name}')
+        _said(lambda: draw_histogram(report, scorer, picture, f'{name} on {shards.folder.name}'))
         calibration = scorer.calibration
         assert calibration is not None
         print_report(report, f'relevance of {shards.folder} by {name}', Console())
@@ -157,22 +161,24 @@ def open_writer(
     made: list[RelevanceScorer] = []
 
     def make() -> dict[str, Any]:
-        if args.overwrite:
-            shutil.rmtree(folder, ignore_errors=True)
-        earlier = earlier_scorer(folder)
-        fitted = state is not None and state.is_file() and earlier.get('spec') == spec.config
+        plan = read_plan(folder)
+        earlier = plan.get('scorer') or {}
+        fitted = state is not None and state.is_file() and earlier.get('spec') == spec.identity
         scorer = spec.build(state if fitted else None)
         calibrate(args, scorer, shards)
         assert scorer.calibration is not None
         entry = {
             'name': name,
-            'spec': spec.config,
+            'spec': spec.identity,
             'config': scorer.config,
             'calibration': scorer.calibration.to_json(),
             'calibrated_on': str(args.calibrate_on) if args.calibrate_on else None,
             'same_language': args.same_language,
         }
         entry['calibration'] = same_calibration(entry, earlier) or entry['calibration']
+        if args.overwrite and plan != {'scorer': entry, 'set': shards.manifest.fingerprint}:
+            remove_scores(folder)
+            fitted = False
         RelevanceWriter(shards, name, entry)  # refuses a folder with other scores
         if isinstance(scorer, SentenceIDRelevance) and state is not None and not fitted:
             scorer.save(state)
@@ -200,12 +206,12 @@ def calibrate(args: argparse.Namespace, scorer: RelevanceScorer, shards: ShardSe
         scorer.recalibrate(others)
 
 
-def earlier_scorer(folder: Path) -> dict[str, Any]:
-    """What the folder says of the scorer of the scores in it; empty if it says nothing."""
-    for name in (PLAN, SCORER):
-        if (folder / name).is_file():
-            return read_json(folder / name).get('scorer', {})
-    return {}
+def remove_scores(folder: Path) -> None:
+    """Remove a folder of scores; what says whose they are goes last, lest what is left be taken for another's."""
+    if folder.is_dir():
+        for part in folder.glob('part-*'):
+            part.unlink()
+        shutil.rmtree(folder)
 
 
 def same_calibration(entry: dict[str, Any], earlier: dict[str, Any]) -> dict[str, float] | None:
@@ -214,6 +220,19 @@ def same_calibration(entry: dict[str, Any], earlier: dict[str, Any]) -> dict[str
         return None
     own, other = entry['calibration'], earlier['calibration']
     return other if all(abs(own[key] - other[key]) < 1e-3 for key in own) else None
+
+
+def score_shards(
+    shards: ShardSet,
+    numbers: list[int],
+    scorer: RelevanceScorer,
+    same_language: bool,
+    writer: RelevanceWriter,
+    bar: Bar,
+) -> None:
+    """Score shards and write what came out, one after the other; see `score_shard`."""
+    for number in numbers:
+        writer.write(number, score_shard(shards, number, scorer, same_language, bar.advance))
 
 
 def score_shard(

@@ -10,23 +10,25 @@ Data and weights are not shipped. The program says what is missing, what it is a
 
     data/                                   or another folder: RC3MM_DATA=...
         cc3m/
-            train.jsonl                     CC3M captions in six languages: UC2's translations, CCLM's layout
-            heldout.jsonl                   10,000 other images of CC3M in the same layout
-            images/...                      unless the lines hold the images
+            train/                          a shard set: CC3M with captions in six languages
+            heldout/                        one of 10,000 other images of CC3M
             regions/                        a RoiStore: 36 regions an image, see docs/roi_features.md
             heldout_regions/
         wit/
-            train.jsonl                     texts in several languages, with their relevance
-            images/...
+            train/                          a shard set: images with texts in several languages
+                relevance/labse/            scores of its pairs of texts
             regions/
         wikimatrix/
-            WikiMatrix.{aa-bb}.tsv          the 15 pairs of cs de en fr ja zh, decompressed
+            aa-bb/                          15 shard sets, one a pair of cs de en fr ja zh
     weights/                                or another folder: RC3MM_WEIGHTS=...
         xlm-roberta-base/                   else fetched from the Hugging Face hub
         vit_base_patch16_224.safetensors    else fetched by timm
 
-`JsonLinesPairs`, `WikiMatrix` and `RoiStore` describe the layouts. The first start writes an index beside
-each file of lines.
+docs/corpora.md has the commands that make the shard sets, docs/data.md describes them. Once they are made, measure
+their texts, so that batches are padded little:
+
+    python tools/dataset_converters/measure_token_lengths.py data/cc3m/train data/wit/train data/wikimatrix/* \\
+        --tokenizer xlm-roberta-base
 """
 
 from mmengine.config import read_base

@@ -3,10 +3,10 @@
 from rc3mm.datasets.base import VLDataset
 from rc3mm.datasets.collate import vl_collate
 from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
-from rc3mm.datasets.json_lines import JsonLinesPairs
 from rc3mm.datasets.mixed import MixedSources
 from rc3mm.datasets.roi import RoiStore
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
+from rc3mm.datasets.sharded_pairs import ShardedPairs
 from rc3mm.datasets.transforms import (
     DecodeImage,
     DetectorImage,
@@ -19,7 +19,6 @@ from rc3mm.datasets.transforms import (
     ScoreRelevance,
     Tokenize,
 )
-from rc3mm.datasets.wikimatrix import WikiMatrix
 
 __all__ = [
     'DecodeImage',
@@ -29,7 +28,6 @@ __all__ = [
     'EmojiStrict',
     'EmojiWeak',
     'EvalSampler',
-    'JsonLinesPairs',
     'KnownRelevance',
     'LoadRegions',
     'MaskTokens',
@@ -40,8 +38,8 @@ __all__ = [
     'RoiPixels',
     'RoiStore',
     'ScoreRelevance',
+    'ShardedPairs',
     'Tokenize',
     'VLDataset',
-    'WikiMatrix',
     'vl_collate',
 ]

@@ -90,16 +90,18 @@ class VLDataset(Dataset):
         """The (language, text) pairs of a sample; override it where they cost less than the whole sample."""
         return self.get_sample(index)['texts']
 
-    def lengths(self, indices: Sequence[int]) -> np.ndarray:
-        """Length of the longest text of each item: in tokens of the pipeline's `Tokenize`, else in characters.
+    def lengths(self, draws: Sequence[Draw]) -> np.ndarray:
+        """Length of the longest text of each draw: in tokens of the pipeline's `Tokenize`, else in characters.
+
+        Override it where a draw decides on the texts, or where lengths can be had without the texts.
 
         Args:
-            indices: Within range(len(self)).
+            draws: of this dataset.
 
         Returns:
-            int64 array, shape (len(indices),).
+            int64 array, shape (len(draws),).
         """
-        texts = [[text for _, text in self.get_texts(index)] for index in indices]
+        texts = [[text for _, text in self.get_texts(draw.index)] for draw in draws]
         tokenize = next((step for step in self.pipeline.transforms if isinstance(step, Tokenize)), None)
         flat = [text for item in texts for text in item]
         sizes = iter(map(len, tokenize.encode(flat) if tokenize else flat))

@@ -26,8 +26,8 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         an image, those alone and `image_rows`, their rows; `detector_image` (a list of uint8 (3, H, W)) and
         `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
         `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
-        all texts of the first image first; `masked_single`/`masked_pair`: `ids` and `mask` (B, T), `positions` (K,)
-        flat, `labels` (K,); `relevance` (B,); `iteration`, `step_seed` (numbers); `roi_only` (True: images are there
+        all texts of the first image first, and `text_lengths`, a list of M; `masked_single`/`masked_pair`: `ids` and
+        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `iteration`, `step_seed` (numbers); `roi_only` (True: images are there
         for want of regions alone).
 
     Raises:
@@ -51,10 +51,14 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
 
 
 def _pad(sequences: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    lengths = torch.tensor(_lengths(sequences))
     dtype = reduce(torch.promote_types, (sequence.dtype for sequence in sequences))  # not that of the first
     padded = pad_sequence([sequence.to(dtype) for sequence in sequences], batch_first=True, padding_value=value)
     return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def _lengths(sequences: Sequence[Tensor]) -> list[int]:
+    return [len(sequence) for sequence in sequences]
 
 
 def _image(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
@@ -83,16 +87,18 @@ def _roi_boxes(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
     return {'roi_boxes': _pad(values, 0.0)[0]}
 
 
-def _text_ids(values: list[list[Tensor]], pad_id: int) -> dict[str, Tensor]:
-    ids, mask = _pad([ids for texts in values for ids in texts], pad_id)
-    return {'text_ids': ids, 'text_mask': mask}
+def _text_ids(values: list[list[Tensor]], pad_id: int) -> dict[str, Any]:
+    rows = [ids for texts in values for ids in texts]
+    ids, mask = _pad(rows, pad_id)
+    return {'text_ids': ids, 'text_mask': mask, 'text_lengths': _lengths(rows)}
 
 
-def _masked(values: list[dict[str, Tensor]], pad_id: int, key: str) -> dict[str, dict[str, Tensor]]:
-    ids, mask = _pad([value['ids'] for value in values], pad_id)
+def _masked(values: list[dict[str, Tensor]], pad_id: int, key: str) -> dict[str, dict[str, Any]]:
+    rows = [value['ids'] for value in values]
+    ids, mask = _pad(rows, pad_id)
     positions = torch.cat([value['positions'] + row * ids.shape[1] for row, value in enumerate(values)])
     labels = torch.cat([value['labels'] for value in values])
-    return {key: {'ids': ids, 'mask': mask, 'positions': positions, 'labels': labels}}
+    return {key: {'ids': ids, 'mask': mask, 'positions': positions, 'labels': labels, 'lengths': _lengths(rows)}}
 
 
 def _relevance(values: list[float], pad_id: int) -> dict[str, Tensor]:

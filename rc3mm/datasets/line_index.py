@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,41 +26,33 @@ _HEAD = 2  # records in front of the lines' own: (file size, version, 0) and (ti
 _CHUNK = 1 << 16  # records that are held in memory while the index is made
 _PROGRESS_SECONDS = 10.0
 
-Keep = Callable[[bytes], bool]
-
 
 class LineIndex:
     """The lines of a text file by number, blank ones left out.
 
     Any number of processes may read, and even make, the same index: it is written to a temporary file and
     renamed. It may be handed to worker processes by fork or by pickling. Where the file's folder cannot be
-    written to, the index goes to `cache_dir`, and where that fails too, it stays in memory (16 bytes a
-    line).
+    written to, the index goes to `rc3mm/line_index` in the user's cache folder, and where that fails too, it
+    stays in memory (16 bytes a line).
 
     Args:
         path: the text file: UTF-8 with newlines, not compressed.
-        keep: which lines count; None for all that are not blank.
-        label: names the choice that `keep` makes, so that indexes of different choices lie side by side.
-        cache_dir: the second place for the index; None for `rc3mm/line_index` in the user's cache folder.
 
     Raises:
         FileNotFoundError: no such file.
     """
 
-    def __init__(
-        self, path: str | Path, keep: Keep | None = None, label: str = '', cache_dir: str | Path | None = None
-    ) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f'there is no file {self.path}')
         home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-        name = f'{self.path.name}.index{f"-{label}" if label else ""}.npy'
+        name = f'{self.path.name}.index.npy'
         digest = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
-        cache = Path(cache_dir) if cache_dir is not None else home / 'rc3mm' / 'line_index'
-        self._places = [self.path.parent / name, cache / f'{digest}-{name}']
+        self._places = [self.path.parent / name, home / 'rc3mm' / 'line_index' / f'{digest}-{name}']
         self._stamp = self._file_stamp()
         self._descriptor: int | None = None
-        self._records: np.ndarray = self._find() if self._is_stored() else self._make(keep or _is_not_blank)
+        self._records: np.ndarray = self._find() if self._is_stored() else self._make()
 
     def __len__(self) -> int:
         """Number of lines."""
@@ -131,10 +123,10 @@ class LineIndex:
 
     # -- making it
 
-    def _make(self, keep: Keep) -> np.ndarray:
+    def _make(self) -> np.ndarray:
         for place in self._places:
             try:
-                self._write(place, keep)
+                self._write(place)
             except OSError as error:
                 print_log(f'no index at {place}: {error}', logger='current', level=logging.WARNING)
                 continue
@@ -142,9 +134,9 @@ class LineIndex:
                 return records
         message = f'the index of {self.path} is kept in memory and made anew in every process'
         print_log(message, logger='current', level=logging.WARNING)
-        return np.concatenate([self._stamp, *self._scan(keep)])
+        return np.concatenate([self._stamp, *self._scan()])
 
-    def _write(self, place: Path, keep: Keep) -> None:
+    def _write(self, place: Path) -> None:
         """Stream the index to a temporary file in the same folder, then rename it."""
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=f'.{place.name}.', suffix='.tmp')
@@ -152,7 +144,7 @@ class LineIndex:
             with os.fdopen(handle, 'wb') as file:
                 start = _write_header(file, 0)
                 count = 0
-                for chunk in chain([self._stamp], self._scan(keep)):
+                for chunk in chain([self._stamp], self._scan()):
                     file.write(chunk.tobytes())
                     count += len(chunk)
                 file.seek(0)
@@ -166,15 +158,15 @@ class LineIndex:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def _scan(self, keep: Keep) -> Iterator[np.ndarray]:
-        """Records of the lines that count, a chunk at a time, with progress in the log."""
+    def _scan(self) -> Iterator[np.ndarray]:
+        """Records of the lines that are not blank, a chunk at a time, with progress in the log."""
         size = max(self.path.stat().st_size, 1)
         records: list[tuple[int, int, int]] = []
         offset, told = 0, time.monotonic()
         with self.path.open('rb') as file:
             for number, line in enumerate(file, start=1):
                 content = line.rstrip(b'\r\n')
-                if keep(content):
+                if content.strip():
                     records.append((offset, len(content), number))
                 offset += len(line)
                 if len(records) == _CHUNK:
@@ -184,10 +176,6 @@ class LineIndex:
                     told = time.monotonic()
                     print_log(f'indexing {self.path}: {100 * offset / size:.0f} %', logger='current')
         yield np.array(records, dtype=_RECORD)
-
-
-def _is_not_blank(line: bytes) -> bool:
-    return not line.isspace() and bool(line)
 
 
 def _write_header(file: BinaryIO, count: int) -> int:

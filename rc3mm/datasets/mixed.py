@@ -17,7 +17,8 @@ class MixedSources(Dataset):
     """Named datasets, addressed by draws.
 
     Args:
-        sources: name -> config of a dataset (or a dataset); the order numbers the sources.
+        sources: name -> config of a dataset (or a dataset); the order numbers the sources. Sources named
+            'group/member' can be given ratios, batch sizes and orders by group in the sampler.
 
     Raises:
         ValueError: no source, or an empty one.
@@ -51,8 +52,8 @@ class MixedSources(Dataset):
     def __len__(self) -> int:
         return sum(self.sizes)
 
-    def lengths(self, source: int, indices: Sequence[int]) -> np.ndarray:
-        """Length of the longest text of items of one source, see `VLDataset.lengths`.
+    def lengths(self, source: int, draws: Sequence[Draw]) -> np.ndarray:
+        """Length of the longest text of draws of one source, see `VLDataset.lengths`.
 
         Raises:
             TypeError: the source cannot tell.
@@ -62,7 +63,13 @@ class MixedSources(Dataset):
             raise TypeError(
                 f'source "{self.names[source]}" has no method `lengths`; set `length_pool=1` in the sampler'
             )
-        return dataset.lengths(indices)
+        return dataset.lengths(draws)
+
+    def keep_blocks(self, source: int, block: int, blocks: int) -> None:
+        """Have a source keep what is read in turns, see `ShardedPairs.keep_blocks`; others need not."""
+        keep = getattr(self._by_number[source], 'keep_blocks', None)
+        if keep is not None:
+            keep(block, blocks)
 
     def __getitem__(self, draws: Sequence[Draw]) -> list[Any]:
         """The samples of one batch.

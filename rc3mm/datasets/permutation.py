@@ -9,24 +9,9 @@ import math
 
 import numpy as np
 
-_MASK = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
-_MUL_1 = 0xBF58476D1CE4E5B9
-_MUL_2 = 0x94D049BB133111EB
+from rc3mm.datasets.counter_random import GOLDEN, MASK, mix, mix_array
 
-
-def _mix(value: int) -> int:
-    """SplitMix64's finaliser: 64 well-mixed bits of an integer."""
-    value = (value ^ (value >> 30)) * _MUL_1 & _MASK
-    value = (value ^ (value >> 27)) * _MUL_2 & _MASK
-    return value ^ (value >> 31)
-
-
-def _mix_array(value: np.ndarray) -> np.ndarray:
-    """:func:`_mix` for a uint64 array; wraps around as that does."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(_MUL_1)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(_MUL_2)
-    return value ^ (value >> np.uint64(31))
+__all__ = ['FeistelPermutation']
 
 
 class FeistelPermutation:
@@ -56,8 +41,8 @@ class FeistelPermutation:
         self.right = -(-n // self.left)
         state = 0
         for part in key:
-            state = _mix(((state ^ part) + _GOLDEN) & _MASK)
-        self.keys = tuple(_mix(state + (i + 1) * _GOLDEN & _MASK) for i in range(rounds))
+            state = mix(((state ^ part) + GOLDEN) & MASK)
+        self.keys = tuple(mix(state + (i + 1) * GOLDEN & MASK) for i in range(rounds))
 
     def __call__(self, index: int) -> int:
         """Image of one index.
@@ -114,15 +99,15 @@ class FeistelPermutation:
     def _forward(self, value: int) -> int:
         x, y = divmod(value, self.right)
         for even, odd in zip(self.keys[::2], self.keys[1::2], strict=True):
-            x = (x + _mix((y + even) & _MASK)) % self.left
-            y = (y + _mix((x + odd) & _MASK)) % self.right
+            x = (x + mix((y + even) & MASK)) % self.left
+            y = (y + mix((x + odd) & MASK)) % self.right
         return x * self.right + y
 
     def _backward(self, value: int) -> int:
         x, y = divmod(value, self.right)
         for even, odd in zip(self.keys[-2::-2], self.keys[::-2], strict=True):
-            y = (y - _mix((x + odd) & _MASK)) % self.right
-            x = (x - _mix((y + even) & _MASK)) % self.left
+            y = (y - mix((x + odd) & MASK)) % self.right
+            x = (x - mix((y + even) & MASK)) % self.left
         return x * self.right + y
 
     def _forward_array(self, value: np.ndarray) -> np.ndarray:
@@ -130,6 +115,6 @@ class FeistelPermutation:
         x: np.ndarray = value // right
         y: np.ndarray = value % right
         for even, odd in zip(self.keys[::2], self.keys[1::2], strict=True):
-            x = (x + _mix_array(y + np.uint64(even)) % left) % left
-            y = (y + _mix_array(x + np.uint64(odd)) % right) % right
+            x = (x + mix_array(y + np.uint64(even)) % left) % left
+            y = (y + mix_array(x + np.uint64(odd)) % right) % right
         return x * right + y

@@ -151,7 +151,7 @@ class RetrievalLoop(EvaluationLoop):
             visual = self.model.encode_visual(inputs, [form])
             visible_BV = visual.visible_BV(form)
             image_BE = self.model.embed_image(visual, form).float().cpu()
-            states = self.model.text_encoder(inputs['text_ids'], inputs['text_mask'])
+            states = self.model.text_encoder(inputs['text_ids'], inputs['text_mask'], inputs.get('text_lengths'))
             text_ME = self.model.embed_text(states, inputs['text_mask']).float().cpu()
             lengths = inputs['text_mask'].sum(1).tolist()
             row = 0

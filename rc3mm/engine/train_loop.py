@@ -14,9 +14,9 @@ __all__ = ['RC3TrainLoop']
 class RC3TrainLoop(IterBasedTrainLoop):
     """Iterate over an endless loader whose sampler can start anywhere.
 
-    The loader's sampler has an attribute `start`, the first iteration to serve (`MixedSourceSampler`). Evaluation
-    leaves the random generators untouched, so training goes on the same whether and when it is evaluated.
-    Arguments are those of `IterBasedTrainLoop`.
+    The loader's sampler has an attribute `start`, the first iteration to serve (`MixedSourceSampler`), and is told the
+    number of the loader's workers, if it has an attribute `workers`. Evaluation leaves the random generators untouched,
+    so training goes on the same whether and when it is evaluated. Arguments are those of `IterBasedTrainLoop`.
 
     Raises:
         TypeError: the sampler cannot start at a given iteration.
@@ -33,6 +33,10 @@ class RC3TrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         sampler.start = self._iter
+        if hasattr(sampler, 'workers'):
+            sampler.workers = max(
+                self.dataloader.num_workers, 1
+            )  # whose parts of a stream are read by different workers
         if self._iter > 0 and self._validation_is_due():
             self._validate()  # the checkpoint was written before this evaluation could run
         batches = iter(self.dataloader)

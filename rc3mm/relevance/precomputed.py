@@ -1,13 +1,13 @@
 """Textual relevance that was scored before, looked up by the texts."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from rc3mm.registry import RELEVANCE_SCORERS
+from rc3mm.registry import DATASETS, RELEVANCE_SCORERS
 from rc3mm.relevance.base import Pair, RelevanceScorer, Text
 from rc3mm.relevance.calibration import Calibration
 
@@ -21,36 +21,34 @@ class PrecomputedRelevance(RelevanceScorer):
     Twelve bytes a pair are kept in memory: a digest and the score.
 
     Args:
-        scores: folder of a shard set, or ((language, text), (language, text), score) triples.
-        name: of a shard set, the folder of scores below `relevance/`, or 'stored' for those that its source brought.
+        scores: ((language, text), (language, text), score) triples, such as `ShardSet.scored_pairs` gives; or config of
+            a dataset whose `scored_pairs` gives them: `dict(type=ShardedPairs, path=..., relevance=NAME)`.
 
     Raises:
-        FileNotFoundError: no such shard set or folder of scores.
-        ValueError: a score outside [0, 1], no scores at all, or scores that do not fit the shards.
+        TypeError: neither triples nor config of a dataset that has some.
+        ValueError: a score outside [0, 1], or no scores at all.
     """
 
     # What is looked up is relevance already.
     calibration = Calibration(0.0, 1.0)
 
-    def __init__(self, scores: str | Path | Iterable[tuple[Text, Text, float]], name: str = 'stored') -> None:
-        self._source = str(scores) if isinstance(scores, str | Path) else 'triples'
-        self._name = name
-        triples = _from_shards(Path(scores), name) if isinstance(scores, str | Path) else scores
+    def __init__(self, scores: dict[str, Any] | Iterable[tuple[Text, Text, float]]) -> None:
         keys, values = [], []
-        for first, second, score in triples:
+        for first, second, score in _triples(scores):
             if not 0 <= score <= 1:
-                raise ValueError(f'{self._source}: relevance {score} of {first} and {second} is not in [0, 1]')
+                raise ValueError(f'relevance {score} of {first} and {second} is not in [0, 1]')
             keys.append(_pair_key(_digest(first), _digest(second)))
             values.append(score)
         if not keys:
-            raise ValueError(f'{self._source}: there are no scores')
+            raise ValueError('PrecomputedRelevance was given no scores')
         self._keys, index = np.unique(np.array(keys, np.uint64), return_index=True)
         self._scores = np.array(values, np.float32)[index]
 
     @property
     def config(self) -> dict[str, Any]:
-        """Where the scores come from."""
-        return {'type': type(self).__name__, 'scores': self._source, 'name': self._name}
+        """Number of pairs, and a digest of them and their scores."""
+        digest = hashlib.blake2b(self._keys.tobytes() + self._scores.tobytes(), digest_size=16).hexdigest()
+        return {'type': type(self).__name__, 'pairs': len(self._keys), 'digest': digest}
 
     def encode(self, texts: Sequence[Text]) -> np.ndarray:
         """The texts themselves, as an object array."""
@@ -70,10 +68,27 @@ class PrecomputedRelevance(RelevanceScorer):
         missing = np.flatnonzero(self._keys[places] != keys)
         if len(missing):
             raise ValueError(
-                f'{self._source}: {len(missing)} of {len(pairs)} pairs have no score, such as {pairs[missing[0]]}; '
-                'score them with tools/score_relevance.py'
+                f'{len(missing)} of {len(pairs)} pairs were not scored beforehand, such as {pairs[missing[0]]}; score '
+                'them with tools/score_relevance.py'
             )
         return self._scores[places]
+
+
+def _triples(scores: Any) -> Iterable[tuple[Text, Text, float]]:
+    if isinstance(scores, dict):
+        dataset = DATASETS.build(scores)
+        if not hasattr(dataset, 'scored_pairs'):
+            raise TypeError(
+                f'{type(dataset).__name__} has no scored pairs; name a dataset that has: dict(type=ShardedPairs, '
+                'path=..., relevance=NAME)'
+            )
+        return dataset.scored_pairs()
+    if isinstance(scores, str | os.PathLike):
+        raise TypeError(
+            f'PrecomputedRelevance takes scored pairs, not the path {str(scores)!r}; scores of a shard set are '
+            'scores=dict(type=ShardedPairs, path=..., relevance=NAME)'
+        )
+    return scores
 
 
 def _digest(text: Text) -> bytes:
@@ -83,29 +98,3 @@ def _digest(text: Text) -> bytes:
 def _pair_key(first: bytes, second: bytes) -> int:
     """The same for both orders."""
     return int.from_bytes(hashlib.blake2b(min(first, second) + max(first, second), digest_size=8).digest(), 'little')
-
-
-def _from_shards(folder: Path, name: str) -> Iterator[tuple[Text, Text, float]]:
-    """Scored pairs of a shard set, read from its Parquet files."""
-    try:
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'scores of shard sets are Parquet files, read by pyarrow: pip install pyarrow'
-        ) from error
-    parts = sorted(folder.glob('part-*.parquet'))
-    if not parts:
-        raise FileNotFoundError(f'{folder} is no shard set: there is no part-*.parquet')
-    for part in parts:
-        beside = part if name == 'stored' else folder / 'relevance' / name / part.name
-        if not beside.is_file():
-            there = ', '.join(sorted(path.name for path in (folder / 'relevance').glob('*'))) or 'none'
-            raise FileNotFoundError(f'there is no {beside}; scorers with scores there: {there}')
-        rows = pq.read_table(part, columns=['texts'])['texts'].to_pylist()
-        scored = pq.read_table(beside, columns=['relevance'])['relevance'].to_pylist()
-        if len(rows) != len(scored):
-            raise ValueError(f'{beside} has {len(scored)} rows of scores but {part} has {len(rows)}: score it again')
-        for texts, scores in zip(rows, scored, strict=True):
-            pairs = [(text['language'], text['text']) for text in texts]
-            for score in scores or ():
-                yield pairs[score['first']], pairs[score['second']], score['score']

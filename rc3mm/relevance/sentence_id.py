@@ -12,7 +12,6 @@ or a number, is a thing of its own, which only the same spelling says again, in 
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -29,9 +28,11 @@ from rc3mm.registry import DATASETS, RELEVANCE_SCORERS
 from rc3mm.relevance.base import CalibrationPairs, RelevanceScorer, Text
 from rc3mm.relevance.calibration import Calibration
 from rc3mm.relevance.words import spelling, words
+from rc3mm.utils.atomic import replacing
 
-__all__ = ['SentenceIDRelevance']
+__all__ = ['NUM_SENTENCES', 'SentenceIDRelevance']
 
+NUM_SENTENCES = 20_000  # read of each corpus, unless told otherwise
 _STATE = 'rc3mm.sentence_id'  # key of the metadata
 Corpus = dict[str, Any] | Iterable[Sequence[Text]]
 
@@ -65,7 +66,7 @@ class SentenceIDRelevance(RelevanceScorer):
     def __init__(
         self,
         corpus: Corpus | None = None,
-        num_sentences: int = 20_000,
+        num_sentences: int = NUM_SENTENCES,
         dim: int = 150,
         min_count: int = 2,
         weak_corpus: Corpus | None = None,
@@ -97,13 +98,8 @@ class SentenceIDRelevance(RelevanceScorer):
             'num_samples': self._num_samples,
             'calibration': self.calibration.to_json(),
         }
-        temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-        try:
-            metadata = {_STATE: json.dumps(state, ensure_ascii=False)}
-            save_file(arrays, temporary, metadata)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            save_file(arrays, temporary, {_STATE: json.dumps(state, ensure_ascii=False)})
 
     def _load(self, path: Path) -> None:
         try:

@@ -86,18 +86,18 @@ class SentenceTransformerRelevance(RelevanceScorer):
 
 def _open(model: str, device: str | None, dtype: torch.dtype) -> Any:
     """A `SentenceTransformer` in evaluation mode."""
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'SentenceTransformerRelevance needs the package sentence-transformers: pip install sentence-transformers'
-        ) from error
     folder = Path(model)
     if folder.is_dir() and not (folder / 'modules.json').is_file():
         raise ValueError(
             f'{folder} holds no sentence-transformers model: there is no modules.json, which says how token vectors '
             'become a sentence vector'
         )
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'SentenceTransformerRelevance needs the package sentence-transformers: pip install sentence-transformers'
+        ) from error
     # A model in the cache is taken without asking the hub; only what is missing is fetched.
     offline = any(os.environ.get(name, '').lower() in ('1', 'true', 'yes', 'on') for name in _OFFLINE)
     attempts = [True] if folder.is_dir() or offline else [True, False]

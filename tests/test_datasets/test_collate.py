@@ -108,7 +108,7 @@ def test_images_with_other_numbers_of_texts_keep_all_of_them_in_order() -> None:
     inputs = vl_collate(samples)['inputs']
     rows = [ids[mask].tolist() for ids, mask in zip(inputs['text_ids'], inputs['text_mask'], strict=True)]
     assert rows == [ids.tolist() for sample in samples for ids in sample['inputs']['text_ids']]
-    assert len(rows) == 8
+    assert len(rows) == 8 and inputs['text_lengths'] == inputs['text_mask'].sum(1).tolist()
 
 
 def test_mixtures_are_refused_with_names() -> None:

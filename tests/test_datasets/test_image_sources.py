@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rc3mm.datasets import EmojiParallel, EmojiStrict, JsonLinesPairs
+from rc3mm.datasets import EmojiParallel, EmojiStrict, ShardedPairs
 from rc3mm.datasets.base import VLDataset
 from rc3mm.datasets.image_sources import (
     BadImageError,
@@ -28,6 +28,7 @@ from rc3mm.datasets.image_sources import (
     distinct_images,
 )
 from rc3mm.datasets.parquet_images import ParquetImages
+from rc3mm.datasets.shards import ImageTextRecord, ShardWriter
 
 NAMES = ['a', 'b/c', 'b/ü 犬', 'z']
 
@@ -200,10 +201,11 @@ def test_ids_of_a_dataset_are_asked_for_alone(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_image_of_several_samples_counts_once(tmp_path: Path) -> None:
     (tmp_path / 'a.png').write_bytes(encoded(1))
-    line = '{"image": "%s.png", "image_id": "%s", "texts": [["en", "x"], ["de", "y"]]}\n'
-    path = tmp_path / 'x.jsonl'
-    path.write_text(line % ('a', 1) + line % ('a', 1) + line % ('gone', 2) + line % ('a', 1))
-    dataset = JsonLinesPairs(path=path, source='strict', image_root=tmp_path)
+    images = [('1', 'a.png'), ('1', 'a.png'), ('2', 'gone.png'), ('1', 'a.png')]
+    with ShardWriter(tmp_path / 'set', made_of={}, kind='strict', image_root=str(tmp_path)) as writer:
+        for image_id, path in images:
+            writer.add(ImageTextRecord(image_id, (('en', 'x'), ('de', 'y')), image_path=path), 0)
+    dataset = ShardedPairs(path=tmp_path / 'set')
     source = DatasetImages(dataset, 'pairs', distinct_images(dataset, 'pairs'))
     assert list(source.ids()) == ['1', '2']
     assert source.origin(1) == 'pairs, sample 2'

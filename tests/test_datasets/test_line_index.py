@@ -53,20 +53,12 @@ def test_many_lines_span_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not list(tmp_path.glob('.*.tmp'))
 
 
-def test_kept_index_is_used_and_choices_lie_side_by_side(tmp_path: Path) -> None:
+def test_kept_index_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / 'a.txt', LINES)
-    asked: list[bytes] = []
-
-    def keep(line: bytes) -> bool:
-        asked.append(line)
-        return line.endswith(b't')
-
-    assert texts(LineIndex(path, keep, label='t')) == ['first', 'last']
-    assert len(asked) == len(LINES)
-    assert texts(LineIndex(path, keep, label='t')) == ['first', 'last']
-    assert len(asked) == len(LINES)
     assert texts(LineIndex(path)) == CONTENT
-    assert {file.name for file in tmp_path.iterdir()} == {'a.txt', 'a.txt.index.npy', 'a.txt.index-t.npy'}
+    monkeypatch.delattr(LineIndex, '_scan')
+    assert texts(LineIndex(path)) == CONTENT
+    assert {file.name for file in tmp_path.iterdir()} == {'a.txt', 'a.txt.index.npy'}
 
 
 @pytest.mark.parametrize('change', ['size', 'time', 'broken', 'pickled'])
@@ -94,10 +86,10 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.Mo
     path = write(tmp_path / 'a.txt', LINES)
     really = LineIndex._write
 
-    def refuse(self: LineIndex, place: Path, *args: object) -> None:
+    def refuse(self: LineIndex, place: Path) -> None:
         if place.parent == tmp_path or not cache_works:
             raise PermissionError(13, 'read-only')
-        really(self, place, *args)
+        really(self, place)
 
     monkeypatch.setattr(LineIndex, '_write', refuse)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))

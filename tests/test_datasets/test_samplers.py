@@ -106,7 +106,7 @@ def test_a_pool_deals_out_the_same_draws_by_length() -> None:
         return take(MixedSourceSampler(dataset, 8, {'weak': 1}, 4, pool), 128)
 
     def lengths(batch: list[Draw]) -> np.ndarray:
-        return dataset.lengths(batch[0].source, [draw.index for draw in batch])
+        return dataset.lengths(batch[0].source, batch)
 
     def padding(pooled: list[list[Draw]]) -> float:
         sizes = np.array([lengths(batch) for batch in pooled])

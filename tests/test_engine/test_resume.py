@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import torch
 
+from rc3mm.datasets import EmojiParallel
+from rc3mm.datasets.shards import ImageTextRecord, ShardWriter
+
 ROOT = Path(__file__).resolve().parents[2]
 ITERATIONS, EVERY = 8, 2
 pytestmark = pytest.mark.slow
@@ -294,3 +297,37 @@ def test_weights_alone_cannot_be_resumed_from(training: Callable[..., Training],
     done = run.warm('train.py', TINY, '--work-dir', run.work_dir, '--resume', tmp_path / 'weights.pth', *run.arguments)
     assert done.code != 0
     assert 'weights.pth cannot be resumed from' in done.output and 'load_from' in done.output
+
+
+@pytest.fixture
+def streamed(configs: Path, tmp_path: Path) -> Path:
+    """A config whose weak source is streamed, and so is one of parallel text in shards."""
+    scenes = EmojiParallel(num_scenes=120, num_concepts=20)
+    with ShardWriter(tmp_path / 'shards', made_of={}, kind='parallel', rows_per_shard=32, rows_per_group=4) as writer:
+        for index in range(len(scenes)):
+            writer.add(ImageTextRecord(scenes.get_image_id(index), tuple(scenes.get_texts(index))), index)
+    path = configs / 'streamed.py'
+    path.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from .rc3.pretrain_tiny import *\n'
+        'from rc3mm.datasets import ShardedPairs\n'
+        f"sentences = dict(type=ShardedPairs, path={str(tmp_path / 'shards')!r}, pipeline=parallel['pipeline'])\n"
+        "train_dataloader['dataset']['sources']['text/emoji'] = sentences\n"
+        "train_dataloader['sampler']['ratios'].update(text=0.8)\n"
+        "train_dataloader['sampler']['batch_size'].update(text=4)\n"
+        "order = dict(weak='stream', text='stream')\n"
+        "train_dataloader['sampler'].update(order=order, stream_block=8, stream_window=2)\n"
+    )
+    return path
+
+
+def test_killed_with_streams_read_by_two_workers(training: Callable[..., Training], streamed: Path) -> None:
+    runs = [training(name, streamed) for name in ('whole', 'broken')]
+    for run in runs:
+        run.arguments += ['train_dataloader.num_workers=2', 'train_dataloader.sampler.length_pool=2']
+    whole, broken = runs
+    whole.run()
+    broken.run('in a checkpoint', 6)
+    broken.run()
+    broken.assert_same_end(whole)

@@ -116,6 +116,21 @@ def test_a_saved_scorer_is_the_same(scorer: SentenceIDRelevance, tmp_path: Path)
         np.testing.assert_array_equal(own, other)
 
 
+@pytest.mark.parametrize('broken', ['fsync', 'replace'])
+def test_a_scorer_that_cannot_be_saved_leaves_the_old_file_and_nothing_else(
+    scorer: SentenceIDRelevance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (tmp_path / 's.safetensors').write_text('old')
+
+    def fail(*_: object) -> None:
+        raise OSError('no space left')
+
+    monkeypatch.setattr(f'os.{broken}', fail)
+    with pytest.raises(OSError, match='no space left'):
+        scorer.save(tmp_path / 's.safetensors')
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['old']
+
+
 def test_a_saved_scorer_with_more_words_than_sentences_is_the_same(tmp_path: Path) -> None:
     texts = [[('en', f'a{k} b{k // 2} c{k // 3}'), ('de', f'd{k} e{k // 2} f{k // 3}')] for k in range(60)] * 2
     scorer = SentenceIDRelevance(texts[:66], dim=20, min_count=1)

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,34 @@ def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> No
     }
     assert module.cell_text((15.0, 7.07)) == '15.0 ± 7.1' and module.cell_text((0.5, 0.01)) == '0.500 ± 0.010'
     assert module.cell_text(None) == '-'
+
+
+def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_path: Path) -> None:
+    ablation = dict(seeds=[0, 1], arms=dict(base=dict(), other=dict(config='configs/x.py', seeds=[1], options=['a=1'])))
+    args = SimpleNamespace(arms=None, seeds=None, cfg_options=['b=2'], config='configs/base.py')
+    runs = module.plan_runs(args, ablation, tmp_path)
+    assert [(run.arm, run.seed) for run in runs] == [('base', 0), ('base', 1), ('other', 1)]
+    assert [Path(run.config).name for run in runs] == ['base.py', 'base.py', 'x.py']
+    assert runs[2].options == ['b=2', 'randomness.seed=1', 'train_dataloader.sampler.seed=1', 'a=1']
+    assert all(run.tests == {'test': []} for run in runs) and runs[2].folder == tmp_path / 'other/1'
+    args.seeds = [7]
+    assert [(run.arm, run.seed) for run in module.plan_runs(args, ablation, tmp_path)] == [('base', 7), ('other', 7)]
+
+
+def test_report_by_language_and_with_curves(module: ModuleType, tmp_path: Path) -> None:
+    def run(arm: str, seed: int, value: float) -> Any:
+        metrics = {'de/m': value, 'zh/m': value + 1, 'at_0': value / 10, 'at_1': value / 5}
+        return module.Run(arm, seed, 'c', [], {'test': []}, tmp_path, {'test': metrics}, {})
+
+    runs = [run('one', 0, 2.0), run('one', 1, 4.0), run('two', 0, 5.0)]
+    metrics = {'M': 'de/m'}
+    curve = dict(points={'at_1': 1.0, 'at_0': 0.0, 'at_2': 2.0}, arms=['one', 'two', 'three'], x='r', y='s')
+    ablation = dict(metrics=metrics, by_language={'M by language': '{}/m'}, curves={'line': curve})
+    module.write_report(module.summarise(runs, metrics), ablation, runs, tmp_path)
+    lines = (tmp_path / 'table.md').read_text().splitlines()
+    assert '|one|2|3.000 ± 1.414|' in lines and '|two|1|5.000 ± 0.000|' in lines
+    assert '**M by language**' in lines and '|two|-|5.000 ± 0.000|-|-|-|6.000 ± 0.000|' in lines
+    assert (tmp_path / 'line.png').stat().st_size > 5000
 
 
 @pytest.mark.slow

@@ -128,6 +128,26 @@ def test_main_turns_its_error_into_one_line_and_code_2(cli: ModuleType, capsys: 
     assert capsys.readouterr().err == 'error: no such thing\n'
 
 
+@pytest.mark.parametrize(
+    ('error', 'kinds', 'told'),
+    [
+        (OSError('no\n such  file'), (), 'no such file'),
+        (IndexError('row 9'), (IndexError,), 'row 9'),
+        (IndexError('row 9'), (), None),
+    ],
+)
+def test_errors_of_chosen_kinds_are_told_in_one_line(
+    cli: ModuleType, error: Exception, kinds: tuple[type[Exception], ...], told: str | None
+) -> None:
+    @cli.in_one_line(*kinds)
+    def main() -> None:
+        raise error
+
+    with pytest.raises(type(error) if told is None else cli.CommandLineError) as caught:
+        main()
+    assert told is None or str(caught.value) == told
+
+
 def test_other_errors_keep_their_traceback(cli: ModuleType) -> None:
     with pytest.raises(ZeroDivisionError):
         cli.run_main(lambda: 1 / 0)

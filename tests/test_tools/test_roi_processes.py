@@ -141,6 +141,12 @@ def test_two_processes_wait_for_each_other_and_end_together(tmp_path: Path) -> N
     assert 'another process has ended before its time' in first[2]
 
 
+def test_several_processes_need_a_launcher(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    with pytest.raises(module.CommandLineError, match='without --launcher; add `--launcher pytorch`'):
+        module.Processes('none')
+
+
 def test_alone_there_is_nobody_to_wait_for(module: ModuleType) -> None:
     processes = module.Processes('none')
     assert (processes.rank, processes.world_size, processes.from_first(lambda: 3)) == (0, 1, 3)

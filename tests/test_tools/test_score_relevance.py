@@ -1,11 +1,11 @@
 """tools/score_relevance.py on real shard sets: scores are the scorer's, however many processes made them."""
 
 import itertools
-import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +44,45 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shards(folder / 'weak', weak_texts(300, 5))
     strict = EmojiParallel(num_scenes=400, seed=1, **WORLD)
     write_shards(folder / 'strict', [strict.get_texts(index) for index in range(400)], 'strict')
+    write_shards(folder / 'one', [[('en', f'cat {k}')] for k in range(5)])
     return folder
 
 
 @pytest.fixture
 def weak(sets: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sets / 'weak', tmp_path / 'weak'))
+
+
+@dataclass
+class Scored:
+    """A set that was scored by one process: its folder, the arguments, what was printed, the files before."""
+
+    folder: Path
+    arguments: list[str]
+    output: str
+    before: dict[Path, bytes]
+
+
+@pytest.fixture(scope='module')
+def scored(warm: WarmLauncher, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    folder = Path(shutil.copytree(sets / 'weak', tmp_path_factory.mktemp('scored') / 'weak'))
+    before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    arguments = ['--scorer', f'sentence_id:{sets / "strict"},{sets / "weak"}', '--calibrate-on', str(sets / 'strict')]
+    picture = folder.parent / 'here' / 'h.png'
+    done = warm('score_relevance.py', folder, *arguments, '--examples', 3, '--histogram', picture)
+    assert done.code == 0, done.output
+    return Scored(folder, arguments, done.output, before)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What a folder of scores holds, but for the picture."""
+    return {path.name: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.suffix != '.png'}
+
+
+def interrupt(folder: Path) -> None:
+    """Leave a folder of finished scores as if the run had died in its fourth shard."""
+    (folder / 'part-00003.parquet').unlink()
+    (folder / 'scorer.json').rename(folder / 'plan.json')
 
 
 @pytest.fixture(scope='module')
@@ -62,99 +95,102 @@ def table_row(output: str, languages: str) -> list[str]:
     return line.replace(' %', '%').split()
 
 
-def test_scores_are_those_of_the_scorer_and_lie_beside_the_shards(warm: WarmLauncher, weak: Path, sets: Path) -> None:
-    before = {path: path.read_bytes() for path in weak.rglob('*') if path.is_file()}
-    done = warm('score_relevance.py', weak, '--scorer', f'sentence_id:{sets / "strict"},{weak}')
-    assert done.code == 0, done.output
-    assert all(path.read_bytes() == content for path, content in before.items())
-    shards = ShardSet(weak)
+def test_scores_are_those_of_the_scorer_and_lie_beside_the_shards(scored: Scored, sets: Path) -> None:
+    assert all(path.read_bytes() == content for path, content in scored.before.items())
+    shards = ShardSet(scored.folder)
     scores = shards.relevance('sentence_id')
-    scorer = SentenceIDRelevance(state=weak / 'relevance' / 'sentence_id' / 'sentence_id.safetensors')
+    scorer = SentenceIDRelevance(state=scored.folder / 'relevance' / 'sentence_id' / 'sentence_id.safetensors')
     scorer.calibration = scorer.calibration.from_json(scores.scorer['calibration'])
     for row in range(len(shards)):
         texts = shards.texts(row)
         pairs = [(a, b) for a, b in itertools.combinations(range(len(texts)), 2) if texts[a][0] != texts[b][0]]
         expected = scorer.score([texts[a] for a, _ in pairs], [texts[b] for _, b in pairs]).tolist()
         assert scores[row] == dict(zip(pairs, expected, strict=True))
-    assert scores.scorer.items() >= {'name': 'sentence_id', 'config': scorer.config, 'calibrated_on': None}.items()
-    assert scores.scorer['spec']['corpus'] == str(sets / 'strict')
-    with Image.open(weak / 'relevance' / 'sentence_id' / 'histogram.png') as picture:
+    strict = str(sets / 'strict')
+    assert scores.scorer.items() >= {'name': 'sentence_id', 'config': scorer.config, 'calibrated_on': strict}.items()
+    assert scores.scorer['spec']['corpus'] == strict and len(scores.score) > 250
+    with Image.open(scored.folder.parent / 'here' / 'h.png') as picture:
         assert picture.width > 600 and len(set(picture.convert('P').tobytes())) > 20
 
 
-def test_the_table_says_what_is_in_the_scores(warm: WarmLauncher, weak: Path, sets: Path, tmp_path: Path) -> None:
-    command = ('score_relevance.py', weak, '--scorer', f'sentence_id:{sets / "strict"},{weak}', '--examples', 3)
-    done = warm(*command, '--histogram', tmp_path / 'here' / 'h.png')
-    assert done.code == 0 and (tmp_path / 'here' / 'h.png').is_file(), done.output
-    shards, scores = ShardSet(weak), ShardSet(weak).relevance('sentence_id')
+def test_the_table_says_what_is_in_the_scores(scored: Scored) -> None:
+    shards, scores = ShardSet(scored.folder), ShardSet(scored.folder).relevance('sentence_id')
     own = []
     for row in range(len(shards)):
         for (first, second), score in scores[row].items():
             if {shards.texts(row)[k][0] for k in (first, second)} == {'de', 'en'}:
                 own.append(score)
-    _, pairs, mean, _, median, _, at_nought, at_one, auc = table_row(done.output, 'de-en')
+    _, pairs, mean, _, median, _, at_nought, at_one, auc = table_row(scored.output, 'de-en')
     assert int(pairs) == len(own)
     assert float(mean) == pytest.approx(np.mean(own), abs=0.0051)
     assert float(median) == pytest.approx(np.quantile(own, 0.5, method='inverted_cdf'), abs=0.0051)
-    assert (
-        at_nought == f'{100 * np.mean(np.array(own) == 0):.0f}%'
-        and at_one == f'{100 * np.mean(np.array(own) == 1):.0f}%'
-    )
-    assert 60 < float(auc) <= 100
-    assert int(table_row(done.output, 'all')[1]) == len(scores.score)
-    shown = [float(value) for value in re.findall(r'^  (\d\.\d\d)  image-\d+$', done.output, re.MULTILINE)]
+    shares = [f'{100 * np.mean(np.array(own) == end):.0f}%' for end in (0, 1)]
+    assert [at_nought, at_one] == shares and 60 < float(auc) <= 100
+    assert int(table_row(scored.output, 'all')[1]) == len(scores.score)
+    shown = [float(value) for value in re.findall(r'^  (\d\.\d\d)  image-\d+$', scored.output, re.MULTILINE)]
     assert len(shown) == 6 and max(shown[:3]) <= np.quantile(scores.score, 0.05) + 0.01 and min(shown[3:]) > 0.99
 
 
-def test_one_process_and_two_give_the_same_scores(warm: WarmLauncher, weak: Path, sets: Path) -> None:
-    one = Path(shutil.copytree(weak, weak.with_name('one')))
-    arguments = ['--scorer', f'sentence_id:{sets / "strict"},{sets / "weak"}', '--calibrate-on', str(sets / 'strict')]
-    assert warm('score_relevance.py', one, *arguments).code == 0
+def test_one_process_and_two_give_the_same_scores(scored: Scored, weak: Path) -> None:
     torchrun = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
-    script = [str(ROOT / 'tools' / 'score_relevance.py'), str(weak), *arguments, '--launcher', 'pytorch']
+    script = [str(ROOT / 'tools' / 'score_relevance.py'), str(weak), *scored.arguments, '--launcher', 'pytorch']
     done = subprocess.run([*torchrun, *script], env=ENVIRONMENT, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('relevance of') == 1 and '5 of 5 shards scored now' in done.stdout
-    a, b = (ShardSet(folder).relevance('sentence_id') for folder in (one, weak))
-    assert a.scorer == b.scorer and a.scorer['calibrated_on'] == str(sets / 'strict') and len(a.score) > 250
+    a, b = (ShardSet(folder).relevance('sentence_id') for folder in (scored.folder, weak))
+    assert a.scorer == b.scorer
     for part in ('offsets', 'first', 'second', 'score'):
         np.testing.assert_array_equal(getattr(a, part), getattr(b, part))
 
 
-def test_a_sentence_encoder_scores(warm: WarmLauncher, weak: Path, encoder: Path, sets: Path) -> None:
-    options = ('--device', 'cpu', '--prefix', 'query: ', '--batch-size', 7, '--calibrate-on', sets / 'strict')
-    done = warm('score_relevance.py', weak, '--scorer', f'sentence_transformer:{encoder}', *options)
+def test_several_processes_without_a_launcher_are_refused(warm: WarmLauncher, scored: Scored, tmp_path: Path) -> None:
+    (tmp_path / 'world.py').write_text("import os\nos.environ['WORLD_SIZE'] = '2'\n")
+    done = warm('score_relevance.py', scored.folder, *scored.arguments, before=[tmp_path / 'world.py'])
+    assert (done.code, done.output.splitlines()[-1]) == (
+        2,
+        'error: several processes were started without --launcher; add `--launcher pytorch`',
+    )
+
+
+def test_a_sentence_encoder_scores_whatever_its_batches(
+    warm: WarmLauncher, weak: Path, encoder: Path, sets: Path
+) -> None:
+    command = ('score_relevance.py', weak, '--scorer', f'sentence_transformer:{encoder}', '--prefix', 'query: ')
+    command = (*command, '--calibrate-on', sets / 'strict')
+    done = warm(*command, '--device', 'cpu', '--batch-size', 7)
     assert done.code == 0, done.output
     scores = ShardSet(weak).relevance('model')
     spec = {**scores.scorer['spec'], 'calibration': scores.scorer['calibration']}
-    assert (spec['prefix'], spec['batch_size']) == ('query: ', 7)
+    assert spec['prefix'] == 'query: ' and len(set(scores.score.tolist())) > 20
     scorer = RELEVANCE_SCORERS.build(spec)
     texts = [ShardSet(weak).texts(row) for row in (0, 1, 2)]
     expected = scorer.score([own[0] for own in texts], [own[1] for own in texts])
     np.testing.assert_allclose([scores[row][0, 1] for row in (0, 1, 2)], expected, atol=2e-3)
-    assert len(set(scores.score.tolist())) > 20
+    interrupt(weak / 'relevance' / 'model')
+    again = warm(*command, '--batch-size', 64)
+    assert again.code == 0 and '1 of 5 shards scored now' in again.output, again.output
+    assert ShardSet(weak).relevance('model').scorer == scores.scorer
 
 
-def test_what_is_done_is_not_done_again(warm: WarmLauncher, weak: Path, sets: Path) -> None:
-    command = ('score_relevance.py', weak, '--scorer', f'sentence_id:{sets / "strict"},{sets / "weak"}')
-    assert '5 of 5 shards scored now' in warm(*command).output
+def test_what_is_done_is_not_done_again(warm: WarmLauncher, scored: Scored, tmp_path: Path) -> None:
+    weak = Path(shutil.copytree(scored.folder, tmp_path / 'weak'))
+    command = ('score_relevance.py', weak, *scored.arguments)
     folder = weak / 'relevance' / 'sentence_id'
-    whole = {path.name: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.suffix != '.png'}
-    (folder / 'part-00003.parquet').unlink()  # as if it had died there
-    (folder / 'scorer.json').rename(folder / 'plan.json')
+    whole = files_of(folder)
+    interrupt(folder)
     kept = (folder / 'part-00000.parquet').stat().st_mtime_ns
-    again = warm(*command)
+    again = warm(*command, '--overwrite')  # which removes other scores only
     assert again.code == 0 and '1 of 5 shards scored now' in again.output, again.output
     assert (folder / 'part-00000.parquet').stat().st_mtime_ns == kept
-    after = {path.name: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.suffix != '.png'}
-    assert after == whole
-    finished = warm(*command)
+    assert files_of(folder) == whole
+    finished = warm(*command, '--overwrite')
     assert '0 of 5 shards scored now' in finished.output and 'AUC' in finished.output
+    assert files_of(folder) == whole and (folder / 'histogram.png').is_file()
     # Another scorer needs another name, or leave to overwrite.
     other = warm(*command, '--num-sentences', 200)
     assert other.code == 2 and 'take another name, or remove the folder' in other.output.splitlines()[-1]
-    assert warm(*command, '--num-sentences', 200, '--overwrite').code == 0
-    assert warm(*command, '--name', 'second').code == 0
+    assert '5 of 5 shards scored now' in warm(*command, '--num-sentences', 200, '--overwrite').output
+    assert '5 of 5 shards scored now' in warm(*command, '--name', 'second').output
     assert ShardSet(weak).scorers() == ['second', 'sentence_id']
 
 
@@ -175,7 +211,33 @@ def test_a_config_and_a_fitted_scorer_do_as_well(warm: WarmLauncher, weak: Path,
     # Scores can be looked up by the texts from anywhere.
     shards = ShardSet(weak)
     texts = shards.texts(0)
-    assert PrecomputedRelevance(weak, 'small').score([texts[1]], [texts[0]])[0] == small[0][0, 1]
+    looked_up = PrecomputedRelevance(dict(type='ShardedPairs', path=weak, relevance='small'))
+    assert looked_up.score([texts[1]], [texts[0]])[0] == small[0][0, 1]
+
+
+def test_a_config_needs_to_say_no_more_than_its_corpus(warm: WarmLauncher, weak: Path, sets: Path) -> None:
+    config = weak.parent / 'scorers.py'
+    config.write_text(
+        f"scorer = dict(type='SentenceIDRelevance', corpus={str(sets / 'strict')!r})\n"
+        f"wrong = dict(type='SentenceIDRelevance', corpus={str(sets / 'strict')!r}, size=3)\n"
+    )
+    done = warm('score_relevance.py', weak, '--scorer', config)
+    assert done.code == 0 and '5 of 5 shards scored now' in done.output, done.output
+    wrong = warm('score_relevance.py', weak, '--scorer', f'{config}:wrong')
+    last = wrong.output.splitlines()[-1]
+    assert wrong.code == 2 and re.search(r"^error: --scorer .*scorers\.py:wrong: .*argument 'size'", last), wrong.output
+
+
+def test_a_damaged_shard_is_named_in_a_line(warm: WarmLauncher, weak: Path, sets: Path) -> None:
+    part = weak / 'part-00001.parquet'
+    content = part.read_bytes()
+    part.write_bytes(content[:4] + bytes(len(content) // 4) + content[4 + len(content) // 4 :])
+    # Two pairs are calibrated on, of rows of other shards.
+    command = ('score_relevance.py', weak, '--scorer', f'sentence_id:{sets / "strict"}', '--num-calibration', 2)
+    done = warm(*command)
+    last = done.output.splitlines()[-1]
+    assert done.code == 2 and re.search(r'^error: .*part-00001\.parquet is damaged in row group 0', last), done.output
+    assert [path.name for path in (weak / 'relevance' / 'sentence_id').glob('part-*')] == ['part-00000.parquet']
 
 
 def test_pairs_within_a_language_are_scored_on_demand(warm: WarmLauncher, sets: Path, tmp_path: Path) -> None:
@@ -188,7 +250,7 @@ def test_pairs_within_a_language_are_scored_on_demand(warm: WarmLauncher, sets: 
         f'error: {folder} has no row with texts in two languages; to score pairs within a language: --same-language'
     )
     done = warm(*command, '--same-language')
-    assert done.code == 0 and 'all' not in [line.split()[:1] for line in done.output.splitlines()], done.output
+    assert done.code == 0 and ['all'] not in [line.split()[:1] for line in done.output.splitlines()], done.output
     assert ShardSet(folder).relevance('sentence_id').score.tolist() == [1.0] * len(ShardSet(folder))
 
 
@@ -215,8 +277,6 @@ def test_pairs_within_a_language_are_scored_on_demand(warm: WarmLauncher, sets: 
 def test_what_cannot_be_done_is_said_in_a_line(
     warm: WarmLauncher, weak: Path, sets: Path, encoder: Path, arguments: list[str], message: str
 ) -> None:
-    if not (sets / 'one').exists():
-        write_shards(sets / 'one', [[('en', f'cat {k}')] for k in range(5)])
     done = warm('score_relevance.py', weak, *(text.format(sets=sets, encoder=encoder) for text in arguments))
     last = done.output.splitlines()[-1]
     assert done.code == 2 and last.startswith('error: ') and re.search(message, last), done.output
@@ -224,6 +284,14 @@ def test_what_cannot_be_done_is_said_in_a_line(
 
 def test_help_teaches(warm: WarmLauncher) -> None:
     output = warm('score_relevance.py', '--help').output
-    for word in ('sentence_transformers/LaBSE', 'torchrun', 'scorer.json', '--calibrate-on STRICT_SHARDS', "'query: '"):
-        assert word.replace('sentence_transformers/', 'sentence-transformers/') in output
-    assert os.linesep in output
+    for word in ('sentence-transformers/LaBSE', 'torchrun', 'scorer.json', '--calibrate-on STRICT_SHARDS', "'query: '"):
+        assert word in output
+
+
+@pytest.mark.parametrize(
+    'place', ['docs/data.md', 'docs/relevance.md', 'configs/_base_/datasets/cc3m_wit_wikimatrix.py']
+)
+def test_commands_that_are_shown_say_what_a_sentence_encoder_is_calibrated_on(place: str) -> None:
+    text = re.sub(r'\\\\?(n\')?\n', ' ', (ROOT / place).read_text(encoding='utf-8'))
+    commands = re.findall(r'tools/score_relevance\.py.*sentence_transformer:.*', text)
+    assert commands and all('--calibrate-on' in command for command in commands)

@@ -17,8 +17,8 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rc3mm.datasets.roi.tensor_file import replacing
 from rc3mm.models.detectors.build import build_detector
+from rc3mm.utils.atomic import replacing
 from rc3mm.utils.checkpoint import UnsafeCheckpointError, read_checkpoint
 
 _CONFIG = Path(__file__).resolve().parents[2] / 'configs/detectors/bottom_up_r101_c4_vg.py'

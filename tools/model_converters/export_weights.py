@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/cli.py
 
 from cli import CommandLineError, run_main
 
-from rc3mm.datasets.roi.tensor_file import replacing
+from rc3mm.utils.atomic import replacing
 from rc3mm.utils.checkpoint import read_checkpoint
 
 

@@ -11,7 +11,6 @@ with read_base():
 from rc3mm.datasets import (
     DecodeImage,
     EvalSampler,
-    JsonLinesPairs,
     LoadRegions,
     MaskTokens,
     MixedSources,
@@ -19,8 +18,8 @@ from rc3mm.datasets import (
     PackVLInputs,
     ResizeImage,
     RoiStore,
+    ShardedPairs,
     Tokenize,
-    WikiMatrix,
     vl_collate,
 )
 
@@ -28,13 +27,14 @@ languages = ['cs', 'de', 'en', 'fr', 'ja', 'zh']
 tokenizer = text_weights
 image_size = 224
 
-cc3m_train = f'{data_root}/cc3m/train.jsonl'
-cc3m_heldout = f'{data_root}/cc3m/heldout.jsonl'
+cc3m_train = f'{data_root}/cc3m/train'
+cc3m_heldout = f'{data_root}/cc3m/heldout'
 cc3m_regions = f'{data_root}/cc3m/regions'
 heldout_regions = f'{data_root}/cc3m/heldout_regions'
-wit_train = f'{data_root}/wit/train.jsonl'
+wit_train = f'{data_root}/wit/train'
+wit_scores = f'{wit_train}/relevance/labse'
 wit_regions = f'{data_root}/wit/regions'
-wikimatrix = [f'{data_root}/wikimatrix/WikiMatrix.{a}-{b}.tsv' for a in languages for b in languages if a < b]
+wikimatrix = {f'{a}-{b}': f'{data_root}/wikimatrix/{a}-{b}' for a in languages for b in languages if a < b}
 
 # 1,600 classes of Visual Genome and the background, for MRM.
 load = dict(type=LoadRegions, feature_dim=2048, num_regions=36, class_probs=True, num_classes=1601)
@@ -64,37 +64,46 @@ mask_single = dict(type=MaskTokens, tokenizer=tokenizer, kinds=('single',), prob
 mask_parallel = dict(type=MaskTokens, tokenizer=tokenizer, kinds=('pair',), probability=0.15, max_masked=12)
 
 strict = dict(
-    type=JsonLinesPairs,
+    type=ShardedPairs,
     path=cc3m_train,
     source='strict',
     languages=languages,
-    image_root=f'{data_root}/cc3m',
     seed=1,
     pipeline=[*cc3m_visual, tokenize, mask_pair, pack],
 )
-# The lines carry the relevance of their texts, scored once beforehand. In a small corpus it can be scored on
-# the fly instead: leave `need_relevance` out and put before `pack`
+# The relevance of the pairs was scored once beforehand. In a small corpus it can be scored on the fly instead: leave
+# `relevance` out and put before `pack`
 #     dict(type=ScoreRelevance, scorer=dict(type=SentenceIDRelevance, num_sentences=200_000,
-#          corpus=dict(type=JsonLinesPairs, path=cc3m_train, source='strict', languages=languages)))
+#          corpus=dict(type=ShardedPairs, path=cc3m_train, languages=languages)))
 weak = dict(
-    type=JsonLinesPairs,
+    type=ShardedPairs,
     path=wit_train,
     source='weak',
     languages=languages,
-    image_root=f'{data_root}/wit',
-    need_relevance=True,
+    relevance='labse',
+    language_temperature=2.0,  # languages other than English come more often than in the data
     max_bad_share=0.05,  # images fetched from the web
     seed=2,
     pipeline=[*wit_visual, tokenize, mask_single, pack],
 )
-parallel = dict(type=WikiMatrix, files=wikimatrix, threshold=1.04, seed=3, pipeline=[tokenize, mask_parallel, pack])
+parallel = {
+    f'parallel/{pair}': dict(
+        type=ShardedPairs, path=path, source='parallel', seed=3, pipeline=[tokenize, mask_parallel, pack]
+    )
+    for pair, path in wikimatrix.items()
+}
 
 train_dataloader = dict(
-    dataset=dict(type=MixedSources, sources=dict(strict=strict, weak=weak, parallel=parallel)),
+    dataset=dict(type=MixedSources, sources=dict(strict=strict, weak=weak, **parallel)),
     sampler=dict(
         type=MixedSourceSampler,
         batch_size=dict(strict=128, weak=128, parallel=128),
         ratios=dict(strict=0.5, weak=0.4, parallel=0.1),
+        temperature=2.0,  # of the pairs of languages of the parallel text
+        # Images are read in sequence: a worker keeps 12 blocks of 1,024, a quarter of a gigabyte at 20 KB an image.
+        order=dict(strict='stream', weak='stream'),
+        stream_window=4,
+        length_pool=64,
         seed=0,
     ),
     batch_size=None,  # the sampler decides on whole batches
@@ -106,11 +115,10 @@ train_dataloader = dict(
 )
 
 heldout = dict(
-    type=JsonLinesPairs,
+    type=ShardedPairs,
     path=cc3m_heldout,
     source='retrieval',
     languages=languages,
-    image_root=f'{data_root}/cc3m',
     all_texts=True,
     pipeline=[*heldout_visual, tokenize, pack],
 )
@@ -124,41 +132,50 @@ eval_loader = dict(
 val_dataloader = dict(dataset=dict(split='val', stop=5000, **heldout), **eval_loader)
 test_dataloader = dict(dataset=dict(split='test', start=5000, stop=10_000, **heldout), **eval_loader)
 
+convert = 'python tools/dataset_converters'
 required_data = [
     dict(
         path=cc3m_train,
-        what='CC3M with captions in cs de en fr ja zh (machine translations of UC2, as JSON lines of CCLM)',
-        get='captions: the projects UC2 and CCLM; images: Conceptual Captions (google-research-datasets)',
-        layout='a line an image: {"binary": base64 or path within data/cc3m, "image_id": ..., '
-        '"caption": {"en": ..., "de": ..., ...}}',
+        what='CC3M with captions in cs de en fr ja zh (machine translations of UC2, or the JSON lines of CCLM)',
+        get='captions: the projects UC2 and CCLM; images: Conceptual Captions, fetched with img2dataset; then\n'
+        f'{convert}/cc3m_to_shards.py {cc3m_train} --tsv en=... de=... --images ..., or --jsonl ...',
+        layout='the shard set that this command writes',
         phases=['train'],
     ),
     dict(
         path=cc3m_heldout,
-        what='10,000 images of CC3M that train.jsonl lacks, for validation and test',
-        get='the translated validation split, or 10,000 lines moved out of train.jsonl before training',
-        layout='as cc3m/train.jsonl',
+        what='10,000 images of CC3M that the training set lacks, for validation and test',
+        get=f'the translated validation split, or 10,000 lines set apart; then\n{convert}/cc3m_to_shards.py '
+        f'{cc3m_heldout} ... --kind retrieval',
+        layout='a shard set',
     ),
     dict(
         path=cc3m_regions,
         what='regions of CC3M: 36 an image, 2048-d, with class distributions',
-        get='tools/extract_roi_features.py configs/detectors/bottom_up_r101_c4_vg.py, with the images or\n'
-        '--dataset-config=configs/rc3/pretrain_base.py:train_dataloader.dataset.sources.strict',
+        get='tools/extract_roi_features.py configs/detectors/bottom_up_r101_c4_vg.py, with the shard set as the images',
         layout='the store that it writes, or tools/dataset_converters/convert_roi_features.py makes of other files',
         phases=['train'],
     ),
     dict(
         path=heldout_regions,
         what='regions of the held-out images',
-        get='as those of CC3M, --dataset-config=configs/rc3/pretrain_base.py:heldout',
+        get='as those of CC3M',
         layout='as cc3m/regions',
     ),
     dict(
         path=wit_train,
-        what='WIT: an image with texts in several languages that are not translations, and their relevance',
-        get='texts, image addresses: WIT (google-research-datasets); scores in [0, 1]: a sentence encoder',
-        layout='a line an image: {"image": path within data/wit, "image_id": ..., "texts": [["en", ...], '
-        '["de", ...]],\n"relevance": {"0-1": 0.8, ...} by positions in "texts", or one number}',
+        what='WIT: an image with texts in several languages that are not translations',
+        get='wit_v1.train.all-*.tsv.gz of WIT (google-research-datasets), images fetched with img2dataset; then\n'
+        f'{convert}/wit_to_shards.py wit_v1.train.all-*.tsv.gz {wit_train} --images ...',
+        layout='the shard set that this command writes',
+        phases=['train'],
+    ),
+    dict(
+        path=wit_scores,
+        what='relevance of the pairs of texts of WIT, scored by LaBSE',
+        get=f'python tools/score_relevance.py {wit_train} \\\n'
+        f'    --scorer sentence_transformer:sentence-transformers/LaBSE --name labse --calibrate-on {cc3m_train}',
+        layout='the folder that this command writes',
         phases=['train'],
     ),
     dict(
@@ -169,10 +186,11 @@ required_data = [
         phases=['train'],
     ),
     dict(
-        path=wikimatrix,
+        path=list(wikimatrix.values()),
         what='WikiMatrix, parallel sentences of each two of the six languages',
-        get='WikiMatrix, in the project LASER; decompress the files (gunzip)',
-        layout='a row a pair: margin score, sentence, sentence, separated by tabs',
+        get=f'WikiMatrix.*.tsv.gz, in the project LASER; then\n{convert}/wikimatrix_to_shards.py WikiMatrix.*.tsv.gz '
+        f'{data_root}/wikimatrix',
+        layout='a shard set a pair of languages',
         phases=['train'],
     ),
 ]

@@ -36,6 +36,7 @@ scorer = dict(
     type=SentenceIDRelevance,
     corpus=dict(type=EmojiParallel, num_scenes=num_strict, seed=1, **world),
     weak_corpus=dict(type=EmojiWeak, num_scenes=20_000, seed=2, **world),
+    num_sentences=20_000,  # of each
 )
 weak = dict(
     type=EmojiWeak,

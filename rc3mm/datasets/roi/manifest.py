@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rc3mm.datasets.roi.tensor_file import replacing
+from rc3mm.utils.atomic import replacing
 from rc3mm.version import __version__
 
 __all__ = ['MANIFEST', 'PLAN', 'Dtype', 'RoiManifest', 'read_manifest', 'write_manifest']

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from rc3mm.datasets.roi.manifest import Dtype
-from rc3mm.datasets.roi.tensor_file import TensorFile, is_temporary, write_tensors
+from rc3mm.datasets.roi.tensor_file import TensorFile, write_tensors
 from rc3mm.structures.regions import Regions, RegionsError
+from rc3mm.utils.atomic import is_temporary
 
 __all__ = [
     'OPTIONAL',

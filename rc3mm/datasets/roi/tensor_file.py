@@ -8,15 +8,15 @@ import hashlib
 import json
 import mmap
 import os
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ['DamagedFileError', 'TensorFile', 'is_temporary', 'replacing', 'write_slices', 'write_tensors']
+from rc3mm.utils.atomic import replacing
+
+__all__ = ['DamagedFileError', 'TensorFile', 'write_slices', 'write_tensors']
 
 _NAMES = {'U64': '<u8', 'I64': '<i8', 'I32': '<i4', 'F32': '<f4', 'F16': '<f2', 'U8': '|u1'}  # by falling alignment
 _TYPES = {np.dtype(code): name for name, code in _NAMES.items()}
@@ -26,28 +26,6 @@ _NO_CHECKSUM = '0' * 32
 
 class DamagedFileError(ValueError):
     """A file of arrays was cut short or altered; the message names it."""
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder, which takes the place of `path` when the block ends without an error.
-
-    So `path` is there whole or not at all, whenever the process dies.
-    """
-    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}.tmp')
-    try:
-        yield temporary
-        with temporary.open('rb') as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def is_temporary(name: str, of: str = '') -> bool:
-    """Whether a file name was made by `replacing`: for the file named `of`, or for any if that is empty."""
-    return name.endswith('.tmp') and name.startswith(f'.{of}.' if of else '.')
 
 
 def write_tensors(path: Path, arrays: Mapping[str, Sequence[np.ndarray]], metadata: Mapping[str, str]) -> None:

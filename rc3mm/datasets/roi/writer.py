@@ -6,7 +6,7 @@ from pathlib import Path
 from rc3mm.datasets.roi.index import INDEX, build_index
 from rc3mm.datasets.roi.manifest import MANIFEST, PLAN, RoiManifest, read_manifest, write_manifest
 from rc3mm.datasets.roi.shard import RoiShard, finished_shards, shard_path
-from rc3mm.datasets.roi.tensor_file import is_temporary
+from rc3mm.utils.atomic import is_temporary
 
 __all__ = ['begin_store', 'finish_store']
 

@@ -1,5 +1,6 @@
 """The text encoder: any encoder of `transformers`, by name, local folder or configuration."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
+from rc3mm.models.layers import by_length_groups
 from rc3mm.registry import MODELS
 
 __all__ = ['TextEncoder']
@@ -22,9 +24,11 @@ class TextEncoder(BaseModule):
         pretrained: a hub name (`xlm-roberta-base`) or a local folder in Hugging Face format.
         config: entries of the `transformers` configuration; `model_type` defaults to `xlm-roberta`.
         gradient_checkpointing: recompute activations in the backward pass.
+        length_groups: encode the rows of a batch in so many groups of like lengths, each padded to its own longest
+            row; 1 for all at once.
 
     Raises:
-        ValueError: neither `pretrained` nor `config` is given.
+        ValueError: neither `pretrained` nor `config` is given, or `length_groups` is below 1.
         FileNotFoundError: the weights can be neither found locally nor fetched.
     """
 
@@ -33,8 +37,12 @@ class TextEncoder(BaseModule):
         pretrained: str | None = None,
         config: dict[str, Any] | None = None,
         gradient_checkpointing: bool = False,
+        length_groups: int = 1,
     ) -> None:
         super().__init__()
+        if length_groups < 1:
+            raise ValueError(f'length_groups must be at least 1, got {length_groups}')
+        self.length_groups = length_groups
         if pretrained is None and config is None:
             raise ValueError('TextEncoder needs `pretrained` (a name or a local folder) or `config` (to start afresh)')
         self.model: Any = self._load(pretrained, config or {}) if pretrained else self._build(dict(config or {}))
@@ -75,14 +83,21 @@ class TextEncoder(BaseModule):
         """The word embedding matrix, shape (vocabulary, embedding width), to tie an output layer to."""
         return self.model.get_input_embeddings().weight
 
-    def forward(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
+    def forward(self, ids_MT: Tensor, mask_MT: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """Encode token ids.
 
         Args:
             ids_MT: token ids.
             mask_MT: boolean, True at real tokens.
+            lengths: real tokens of each row, as the collate function counts them; without them, all rows are encoded
+                at once, since asking the mask would make a GPU wait.
 
         Returns:
-            Hidden states of the last layer, shape (M, T, D).
+            Hidden states of the last layer, shape (M, T, D); what stands at padding means nothing.
         """
+        if lengths is None or self.length_groups == 1:
+            return self._encode(ids_MT, mask_MT)
+        return by_length_groups(self._encode, ids_MT, mask_MT, lengths, self.length_groups)
+
+    def _encode(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
         return self.model(input_ids=ids_MT, attention_mask=mask_MT.long()).last_hidden_state

@@ -2,8 +2,18 @@
 
 from rc3mm.models.layers.attention import Attention
 from rc3mm.models.layers.boxes import box_geometry
+from rc3mm.models.layers.length_groups import by_length_groups, length_groups
 from rc3mm.models.layers.lm_head import MaskedLMHead
 from rc3mm.models.layers.pooling import masked_mean
 from rc3mm.models.layers.region_masking import box_iou, draw_masked_regions
 
-__all__ = ['Attention', 'MaskedLMHead', 'box_geometry', 'box_iou', 'draw_masked_regions', 'masked_mean']
+__all__ = [
+    'Attention',
+    'MaskedLMHead',
+    'box_geometry',
+    'box_iou',
+    'by_length_groups',
+    'draw_masked_regions',
+    'length_groups',
+    'masked_mean',
+]

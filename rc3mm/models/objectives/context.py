@@ -164,7 +164,8 @@ class BatchContext:
     def text_states_BPTD(self) -> Tensor:
         """Text encoder states of all texts, from one stacked call."""
         ids, mask = self.inputs['text_ids'], self.inputs['text_mask']
-        return self.model.text_encoder(ids, mask).view(self.B, self.P, ids.shape[1], -1)
+        states = self.model.text_encoder(ids, mask, self.inputs.get('text_lengths'))
+        return states.view(self.B, self.P, ids.shape[1], -1)
 
     @property
     def text_mask_BPT(self) -> Tensor:
@@ -341,8 +342,8 @@ class BatchContext:
 
     # -- masked words
 
-    def masked(self, kind: str) -> dict[str, Tensor]:
-        """Masked inputs: `ids` and `mask` (B, T), flat `positions` (K,) and their `labels` (K,).
+    def masked(self, kind: str) -> dict[str, Any]:
+        """Masked inputs: `ids` and `mask` (B, T), flat `positions` (K,), their `labels` (K,) and the rows' `lengths`.
 
         Args:
             kind: `single` (one text an item) or `pair` (both texts in one sequence).
@@ -362,7 +363,7 @@ class BatchContext:
         """States at the masked positions: of the fusion head, or of the text encoder alone."""
         masked = self.masked(kind)
         ids, mask = masked['ids'], masked['mask']
-        states = self.model.text_encoder(ids, mask)
+        states = self.model.text_encoder(ids, mask, masked.get('lengths'))
         if with_image:
             # A pair sees what its first text's view sees; a single text likewise.
             visible = self.visual.visible_BV(self.view_forms[0])[:, None]

@@ -290,7 +290,7 @@ class RC3(BaseModel):
         if 'image' in inputs or 'roi_features' in inputs:
             out['image_embeddings'] = self.embed_image(self.encode_visual(inputs, [self.test_form]), self.test_form)
         if 'text_ids' in inputs:
-            states = self.text_encoder(inputs['text_ids'], inputs['text_mask'])
+            states = self.text_encoder(inputs['text_ids'], inputs['text_mask'], inputs.get('text_lengths'))
             out['text_embeddings'] = self.embed_text(states, inputs['text_mask'])
         return out
 

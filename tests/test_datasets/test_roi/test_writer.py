@@ -13,8 +13,8 @@ import pytest
 
 from rc3mm.datasets.roi import RoiStore, begin_store, finish_store, write_shard
 from rc3mm.datasets.roi.shard import RoiShard, shard_path
-from rc3mm.datasets.roi.tensor_file import is_temporary
 from rc3mm.structures.regions import Regions, RegionsError
+from rc3mm.utils.atomic import is_temporary
 from tests.test_datasets.test_roi.making import CLASSES, SIZE, WIDTH, make_regions, make_store, plan
 
 NUM_SHARDS = 8

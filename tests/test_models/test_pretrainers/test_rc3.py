@@ -73,6 +73,25 @@ def test_grouped_and_paired_fusion_agree(rc3: Any, batch: Any) -> None:
     assert torch.allclose(pooled.flatten(0, 1), paired, atol=1e-5)
 
 
+@pytest.mark.parametrize('source', ['strict', 'weak', 'parallel'])
+def test_texts_in_groups_of_like_lengths_give_the_same_losses(rc3: Any, batch: Any, source: str) -> None:
+    found = []
+    for groups in (1, 3):
+        model = rc3()
+        model.text_encoder.length_groups = groups
+        widths: list[int] = []
+        model.text_encoder.model.register_forward_pre_hook(
+            lambda module, args, kwargs, widths=widths: widths.append(kwargs['input_ids'].shape[1]), with_kwargs=True
+        )
+        losses = model(**model.data_preprocessor(batch(source, 8), True), mode='loss')
+        sum(value for name, value in losses.items() if name.startswith('loss')).backward()
+        gradient = model.text_encoder.word_embeddings.grad.clone()
+        found.append(({name: float(value.detach()) for name, value in losses.items()}, gradient, len(set(widths))))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-4, abs=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
+    assert found[1][2] > found[0][2], 'nothing was grouped'
+
+
 def test_predict_fills_the_samples(rc3: Any, batch: Any) -> None:
     model = rc3()
     model.eval()
