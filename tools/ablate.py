@@ -39,6 +39,7 @@ class Run:
         arm: its name.
         seed: of weights, order and draws.
         config: path of its config file.
+        digest: of the config and the options.
         options: `--cfg-options` of training and tests.
         tests: name -> further `--cfg-options` of a test.
         folder: where it works.
@@ -47,6 +48,7 @@ class Run:
     arm: str
     seed: int
     config: str
+    digest: str
     options: list[str]
     tests: dict[str, list[str]]
     folder: Path
@@ -89,7 +91,8 @@ def plan_runs(args: argparse.Namespace, ablation: dict[str, Any], work_dir: Path
             options = [*args.cfg_options, f'randomness.seed={seed}', f'train_dataloader.sampler.seed={seed}']
             options += arm.get('options', ())
             tests = {test: list(more) for test, more in arm.get('tests', {'test': ()}).items()}
-            runs.append(Run(name, seed, config, options, tests, work_dir / name / str(seed)))
+            folder = work_dir / name / str(seed)
+            runs.append(Run(name, seed, config, digest_of(config, options), options, tests, folder))
     return runs
 
 
@@ -110,17 +113,21 @@ def call(command: Sequence[str], log: Path, threads: int) -> None:
         raise CommandLineError(f'{shlex.join(command)} ended with code {done.returncode}; see {log}: {last}')
 
 
+def digest_of(config: str, options: Sequence[str]) -> str:
+    """Stands for what a run is made of. Not for threads: parsing a config changes the state of the interpreter."""
+    cfg = Config.fromfile(config)
+    cfg.pop('ablation')
+    text = json.dumps([cfg.to_dict(), options], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def check_same(run: Run) -> None:
     """Note what a run is made of, or compare it with what is noted."""
-    cfg = Config.fromfile(run.config)
-    cfg.pop('ablation')
-    text = json.dumps([cfg.to_dict(), run.options], default=str, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()
     note = run.folder / 'made_of.json'
     if not note.exists():
         run.folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({'sha256': digest, 'options': run.options}, indent=1), encoding='utf-8')
-    elif json.loads(note.read_text(encoding='utf-8'))['sha256'] != digest:
+        note.write_text(json.dumps({'sha256': run.digest, 'options': run.options}, indent=1), encoding='utf-8')
+    elif json.loads(note.read_text(encoding='utf-8'))['sha256'] != run.digest:
         raise CommandLineError(
             f'{run.folder} holds a run of another config or other options (see {note}); name another --work-dir, or '
             'remove the folder'

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from tables import drop_table, verbatim
 
 from rc3mm.datasets.image_sources import BadImageError, decode_image
 from rc3mm.datasets.shards import DropReport, ImageTextRecord, ShardSet
+from rc3mm.datasets.shards.verification import known_files
 from rc3mm.visualization.captions import CaptionedImage, draw_captions
 
 _SHOWN = 10  # pairs of languages, reasons, problems
 _BINS = np.linspace(0, 1, 11)
+_CHUNK = 1 << 20  # values of a mapped array that are looked at together
 _BARS = '·▁▂▃▄▅▆▇█'
 _EXAMPLES = """\
 examples:
@@ -73,12 +76,11 @@ def main() -> None:
 
 def verify(shards: ShardSet, console: Console) -> None:
     """Say whether all is well; exit code 1 if not."""
-    total = sum(shard.bytes for shard in shards.manifest.shards)
+    total = sum(file.bytes for file in known_files(shards.folder, shards.manifest)[0])
     columns = (TextColumn('checking'), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task('', total=total)
         problems = shards.verify(lambda size: progress.advance(task, size))
-        problems += [problem for name in shards.scorers() if (problem := _unreadable(shards, name))]
     if not problems:
         console.print(f'intact: {shards.folder}, {len(shards):,} rows', style='green', markup=False)
         return
@@ -89,14 +91,6 @@ def verify(shards: ShardSet, console: Console) -> None:
     if len(problems) > _SHOWN:
         console.print(f'- and {len(problems) - _SHOWN:,} more')
     sys.exit(1)
-
-
-def _unreadable(shards: ShardSet, name: str) -> str:
-    try:
-        shards.relevance(name)
-    except (OSError, ValueError) as error:
-        return str(error)
-    return ''
 
 
 def print_row(shards: ShardSet, row: int, console: Console) -> None:
@@ -194,9 +188,7 @@ def languages(shards: ShardSet) -> Table:
     """Texts and pairs by language."""
     manifest = shards.manifest
     table = _table('languages', 'language', 'texts', 'mean bytes', 'pairs with')
-    codes = shards.languages_of
-    counts = np.bincount(codes, minlength=len(manifest.languages))
-    sums = np.bincount(codes, weights=shards.text_lengths, minlength=len(manifest.languages))
+    counts, sums = count_languages(shards)
     for code in np.argsort(-counts).tolist():
         language = manifest.languages[code]
         pairs = {
@@ -215,6 +207,20 @@ def languages(shards: ShardSet) -> Table:
     return table
 
 
+def count_languages(shards: ShardSet) -> tuple[np.ndarray, np.ndarray]:
+    """Number of texts and of their bytes, by the index's code of a language."""
+    most = len(shards.manifest.languages)
+    counts, sums = np.zeros(most, np.int64), np.zeros(most)
+    for codes, lengths in zip(_chunks(shards.languages_of), _chunks(shards.text_lengths), strict=True):
+        counts += np.bincount(codes, minlength=most)
+        sums += np.bincount(codes, weights=lengths, minlength=most)
+    return counts, sums
+
+
+def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+
+
 def _other(pair: str, language: str) -> str | None:
     """The partner of a language in 'de-en'; None if it is not in it."""
     if pair.startswith(f'{language}-'):
@@ -227,22 +233,24 @@ def relevance(shards: ShardSet) -> Table:
     table = _table('relevance', 'scores', 'pairs', 'mean', 'of 0', 'of 1', 'from 0 to 1', 'calibration')
     for name in shards.scorers():
         scores = shards.relevance(name)
-        values = np.asarray(scores.score)
+        total, zeros, ones, bins = 0.0, 0, 0, np.zeros(len(_BINS) - 1, np.int64)
+        for values in _chunks(scores.score):
+            total += float(values.sum(dtype=np.float64))
+            zeros, ones = zeros + int((values == 0).sum()), ones + int((values == 1).sum())
+            bins += np.histogram(values, _BINS)[0]
+        pairs = len(scores.score)
         calibration = json.dumps(scores.scorer.get('calibration'), ensure_ascii=False)[:120]
         table.add_row(
             verbatim(name),
-            f'{len(values):,}',
-            f'{values.mean():.3f}' if len(values) else '',
-            f'{(values == 0).mean():.1%}' if len(values) else '',
-            f'{(values == 1).mean():.1%}' if len(values) else '',
-            _histogram(values),
+            f'{pairs:,}',
+            *([f'{total / pairs:.3f}', f'{zeros / pairs:.1%}', f'{ones / pairs:.1%}'] if pairs else [''] * 3),
+            _bars(bins),
             verbatim(calibration),
         )
     return table
 
 
-def _histogram(values: np.ndarray) -> str:
-    counts = np.histogram(values, _BINS)[0]
+def _bars(counts: np.ndarray) -> str:
     top = max(int(counts.max()), 1)
     return ''.join(_BARS[-(-int(count) * (len(_BARS) - 1) // top)] for count in counts)
 

@@ -42,6 +42,7 @@ with any number of processes; once all is scored it shows the tables again.
 """
 
 _PART = 4096  # texts encoded between two steps of the progress
+_ROWS = 1 << 20  # rows whose numbers of texts are looked at together
 T = TypeVar('T')
 
 
@@ -143,8 +144,9 @@ def check_pairs(shards: ShardSet, same_language: bool) -> None:
     Raises:
         CommandLineError: no row has two texts that would be scored.
     """
-    per_row = np.diff(shards.text_offsets)
-    if not len(per_row) or per_row.max() < 2:
+    offsets = shards.text_offsets
+    starts = range(0, len(shards), _ROWS)
+    if not any((np.diff(offsets[start : start + _ROWS + 1]) > 1).any() for start in starts):
         raise CommandLineError(f'{shards.folder} has no row with two texts, so there are no pairs to score')
     if not same_language and not any(shards.manifest.pairs_by_languages.values()):
         raise CommandLineError(

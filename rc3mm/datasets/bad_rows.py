@@ -31,14 +31,17 @@ class BadRowError(ValueError):
 class BadRowGuard:
     """Loads the first good row at or behind an index, as long as bad ones are rare.
 
-    Bad rows are counted by reason and warned of once a reason. Each process counts those that it meets.
+    Bad rows are counted by reason and warned of once a reason. Each process counts those that it meets, and remembers
+    their numbers and reasons, some hundred bytes each: of N rows never more than max_bad_share x N, however often they
+    are read.
 
     Args:
         name: of the data, for messages.
         total: number of rows.
         number: an index's number of the row in the data, for messages.
         max_bad_share: share of bad rows among those read that is put up with; 0 accepts none. While fewer than a
-            thousand rows were read, it is taken of a thousand, or of the whole of smaller data.
+            thousand rows were read, it is taken of a thousand, or of the whole of smaller data, and later never of more
+            than the whole.
 
     Attributes:
         counts: bad rows met so far, by reason.
@@ -80,7 +83,7 @@ class BadRowGuard:
         where = f'{self.name}, row {self.number(place)}'
         self._bad[place] = error.reason
         self.counts[error.reason] += 1
-        allowed = self.max_bad_share * max(self._read, min(self.total, _FIRST))
+        allowed = self.max_bad_share * min(self.total, max(self._read, _FIRST))
         if len(self._bad) > allowed:
             advice = ', or raise `max_bad_share` in the dataset' if self.max_bad_share else ''
             message = (

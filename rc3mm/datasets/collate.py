@@ -27,8 +27,8 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
         `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
         all texts of the first image first, and `text_lengths`, a list of M; `masked_single`/`masked_pair`: `ids` and
-        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `iteration`, `step_seed` (numbers); `roi_only` (True: images are there
-        for want of regions alone).
+        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `iteration` and
+        `step_seed` (numbers); `roi_only` (True: images are there for want of regions alone).
 
     Raises:
         ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch

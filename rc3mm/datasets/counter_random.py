@@ -42,7 +42,7 @@ def uniforms(seeds: Sequence[tuple[int, ...]], count: int) -> np.ndarray:
     """
     if not len(seeds):
         return np.zeros((0, count))
-    parts_NK = np.array([[part & MASK for part in seed] for seed in seeds], np.uint64).reshape(len(seeds), -1)
+    parts_NK = np.array([[int(part) & MASK for part in seed] for seed in seeds], np.uint64).reshape(len(seeds), -1)
     state_N = np.zeros(len(seeds), np.uint64)
     for part_N in parts_NK.T:
         state_N = mix_array((state_N ^ part_N) + np.uint64(GOLDEN))

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from rc3mm.datasets.base import VLDataset
 from rc3mm.datasets.line_index import LineIndex
 from rc3mm.datasets.parquet_images import ParquetImages
+from rc3mm.datasets.shards.manifest import MANIFEST, read_json
 from rc3mm.datasets.transforms.image import DecodeImage
 from rc3mm.registry import DATASETS
 
@@ -311,15 +312,17 @@ class DatasetImages:
 def open_images(place: str, image_column: str = 'image', id_column: str = 'image_id') -> ImageSource:
     """Images by where they are.
 
+    Relative paths in Parquet files start from the file's folder; in those of a shard set, where its manifest says.
+
     Args:
-        place: a folder of images, a text list, or Parquet files: one, a folder of them, or a pattern such as
-            `data/*.parquet`.
+        place: a folder of images, a text list, a shard set, or Parquet files: one, a folder of them, or a pattern such
+            as `data/*.parquet`.
         image_column: of Parquet files.
         id_column: of Parquet files.
 
     Raises:
         FileNotFoundError: there is nothing.
-        ValueError: what is there has no images.
+        ValueError: what is there has no images, or a manifest beside it cannot be read.
     """
     path = Path(place)
     files = [path] if path.suffix == '.parquet' else sorted(path.glob('*.parquet')) if path.is_dir() else []
@@ -328,8 +331,15 @@ def open_images(place: str, image_column: str = 'image', id_column: str = 'image
         if not files:
             raise FileNotFoundError(f'there is no folder, list or Parquet file {place}')
     if files:
-        return ParquetImages(files, image_column, id_column)
+        roots = {folder: _image_root(folder) for folder in {file.parent for file in files}}
+        return ParquetImages(files, image_column, id_column, [roots[file.parent] for file in files])
     return FolderImages(path) if path.is_dir() else ListedImages(path)
+
+
+def _image_root(folder: Path) -> Path:
+    """Where relative paths in the Parquet files of a folder start: a shard set has its own root."""
+    manifest = folder / MANIFEST
+    return folder / str(read_json(manifest).get('image_root') or '') if manifest.is_file() else folder
 
 
 def open_dataset(place: str) -> VLDataset:

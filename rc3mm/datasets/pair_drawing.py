@@ -1,6 +1,6 @@
 """Which two texts of a row a draw takes: decided from the index of a shard set alone, for many draws at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,7 +9,6 @@ from rc3mm.datasets.shards import RelevanceScores, ShardSet
 __all__ = ['NUM_UNIFORMS', 'PairDrawer', 'language_weights']
 
 NUM_UNIFORMS = 4  # random numbers a draw
-_CHUNK = 1 << 16  # rows looked at together
 
 
 def language_weights(counts: Mapping[str, int], temperature: float) -> dict[str, float]:
@@ -52,17 +51,6 @@ class PairDrawer:
 
     def usable(self, rows_N: np.ndarray) -> np.ndarray:
         """Which rows have a pair to draw: boolean, shape (N,)."""
-        return np.concatenate([self._usable(chunk) for chunk in _chunks(rows_N)])
-
-    def readable(self, rows_N: np.ndarray) -> np.ndarray:
-        """Which rows have a text in a wanted language: boolean, shape (N,)."""
-        return np.concatenate([self._count_texts(chunk) > 0 for chunk in _chunks(rows_N)])
-
-    def _count_texts(self, rows_N: np.ndarray) -> np.ndarray:
-        owner_M, place_M, _ = self._texts(rows_N)
-        return np.bincount(owner_M[place_M >= 0], minlength=len(rows_N))
-
-    def _usable(self, rows_N: np.ndarray) -> np.ndarray:
         if self.scores is not None:
             return np.bincount(self._scored_pairs(rows_N)[0], minlength=len(rows_N)) > 0
         owner_M, place_M = self._texts(rows_N)[:2]
@@ -72,6 +60,11 @@ class PairDrawer:
         np.minimum.at(low_N, owner_M[wanted], place_M[wanted])
         np.maximum.at(high_N, owner_M[wanted], place_M[wanted])
         return low_N < high_N
+
+    def readable(self, rows_N: np.ndarray) -> np.ndarray:
+        """Which rows have a text in a wanted language: boolean, shape (N,)."""
+        owner_M, place_M, _ = self._texts(rows_N)
+        return np.bincount(owner_M[place_M >= 0], minlength=len(rows_N)) > 0
 
     def draw(self, rows_N: np.ndarray, uniforms_NU: np.ndarray) -> np.ndarray:
         """The pairs that draws take.
@@ -139,10 +132,6 @@ class PairDrawer:
         place_P2 = self._place_of[self.shard_set.languages_of[texts_P2]]
         kept = (place_P2 >= 0).all(1) & (place_P2[:, 0] != place_P2[:, 1])
         return owner_P[kept], pair_P2[kept], place_P2[kept]
-
-
-def _chunks(rows_N: np.ndarray) -> Iterator[np.ndarray]:
-    return (rows_N[start : start + _CHUNK] for start in range(0, len(rows_N), _CHUNK))
 
 
 def _segments(offsets: np.ndarray, rows_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,21 +12,31 @@ __all__ = ['ParquetImages']
 class ParquetImages:
     """Images in a column of Parquet files, with ids in another; the order is that of files and rows.
 
-    The image column holds encoded images, paths (relative ones start from the file's folder), or a structure with
+    The image column holds encoded images, paths, or a structure with
     `bytes` and `path`, as the `datasets` library writes it. One group of rows is in memory at a time.
 
     Args:
         files: the files.
         image_column: name of the column of images.
         id_column: name of the column of ids, texts or integers.
+        roots: for each file the folder that its relative paths start from; None for the files' own folders.
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
         ValueError: a file is damaged or lacks a column, or there are no rows.
     """
 
-    def __init__(self, files: Sequence[str | Path], image_column: str = 'image', id_column: str = 'image_id') -> None:
+    def __init__(
+        self,
+        files: Sequence[str | Path],
+        image_column: str = 'image',
+        id_column: str = 'image_id',
+        roots: Sequence[str | Path] | None = None,
+    ) -> None:
         self.files = [Path(file) for file in files]
+        self.roots = [file.parent for file in self.files] if roots is None else [Path(root) for root in roots]
+        if len(self.roots) != len(self.files):
+            raise ValueError(f'{len(self.files)} files, but {len(self.roots)} folders of images')
         self.image_column, self.id_column = image_column, id_column
         groups: list[tuple[int, int, int]] = []  # file, group of rows within it, rows
         for number, path in enumerate(self.files):
@@ -78,7 +88,7 @@ class ParquetImages:
         if isinstance(image, bytes):
             return {**sample, 'image_bytes': image}
         if isinstance(image, str):
-            return {**sample, 'image_path': str(self.files[self._groups[group, 0]].parent / image)}
+            return {**sample, 'image_path': str(self.roots[self._groups[group, 0]] / image)}
         if image is None:
             return sample
         raise ValueError(

@@ -24,6 +24,7 @@ from rc3mm.structures import Draw
 
 __all__ = ['ShardedPairs']
 
+_CHUNK = 1 << 16  # rows looked at together
 _TEXT_STREAM = 0x7E87  # tells the random stream of the texts from that of the transforms
 
 
@@ -105,22 +106,36 @@ class ShardedPairs(VLDataset):
         folder, rows = self.shards.folder, range(len(self.shards))[start:stop]
         if not rows:
             raise ValueError(f'{folder} has {len(self.shards)} rows, none of them in [{start}, {stop})')
-        numbers = np.arange(rows.start, rows.stop)
-        usable = self.drawer.readable(numbers) if self.all_texts else self.drawer.usable(numbers)
-        if usable.all():
+        count, first = 0, -1  # usable rows; the first that is not
+        for numbers, usable in self._looked_at(rows):
+            count += int(usable.sum())
+            if first < 0 and not usable.all():
+                first = int(numbers[~usable][0])
+        if count == len(rows):
             return rows
         what = 'text in one' if self.all_texts else 'texts in two'
         scored = f' with relevance {self.relevance!r}' if self.scores is not None else ''
         message = (
-            f'{folder}: {len(rows) - int(usable.sum()):,} of {len(rows):,} rows (the first is {numbers[~usable][0]}) '
+            f'{folder}: {len(rows) - count:,} of {len(rows):,} rows (the first is {first}) '
             f'have no {what} of the languages {", ".join(self.languages)}{scored}'
         )
         if self.all_texts:
             raise ValueError(f'{message}; an evaluation must be whole: choose other languages, or make a set with them')
-        if not usable.any():
+        if not count:
             raise ValueError(f'{message}; choose other languages{", or score these" * bool(scored)}')
         print_log(f'{message}; they are left out', logger='current', level=logging.INFO)
-        return numbers[usable].astype(np.uint32 if rows.stop < 1 << 32 else np.int64)
+        kept, end = np.empty(count, np.uint32 if rows.stop <= 1 << 32 else np.int64), 0
+        for numbers, usable in self._looked_at(rows):  # once more, lest anything be kept where all rows are used
+            part = numbers[usable]
+            kept[end : end + len(part)] = part
+            end += len(part)
+        return kept
+
+    def _looked_at(self, rows: range) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Numbers of rows, some at a time, and which of them are usable."""
+        for start in range(rows.start, rows.stop, _CHUNK):
+            numbers = np.arange(start, min(start + _CHUNK, rows.stop))
+            yield numbers, self.drawer.readable(numbers) if self.all_texts else self.drawer.usable(numbers)
 
     def __len__(self) -> int:
         """Number of rows in use."""

@@ -16,6 +16,11 @@ def test_a_row_depends_on_its_seed_alone(seeds: list[tuple[int, int]], count: in
         assert row.tolist() == uniforms([seed], count)[0].tolist() == uniforms([seed], count + 3)[0, :count].tolist()
 
 
+def test_numpy_integers_are_integers() -> None:
+    seeds = [(3, 2**40, 5), (0, 1, 2)]
+    assert (uniforms([tuple(map(np.int64, seed)) for seed in seeds], 2) == uniforms(seeds, 2)).all()
+
+
 def test_even_and_independent() -> None:
     numbers = uniforms([(0, 3, 1, position) for position in range(50_000)], 4)
     shares = np.stack([np.histogram(column, 20, (0, 1))[0] for column in numbers.T]) / 50_000

@@ -26,6 +26,7 @@ from rc3mm.datasets.image_sources import (
     check_ids,
     decode_image,
     distinct_images,
+    open_images,
 )
 from rc3mm.datasets.parquet_images import ParquetImages
 from rc3mm.datasets.shards import ImageTextRecord, ShardWriter
@@ -171,6 +172,46 @@ def test_a_folder_of_many_images_costs_little(tmp_path: Path) -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(source) == 2000 and kept < 60 * 2000
+
+
+# ----------------------------------------------------------------------------------------------- shard sets
+
+
+def shards_of_paths(folder: Path, root: Path) -> None:
+    """A set of four images by path, relative to a folder elsewhere."""
+    with ShardWriter(folder, made_of={}, kind='strict', image_root=str(root)) as writer:
+        for name in NAMES:
+            writer.add(ImageTextRecord(f'{root.name}-{name}', (('en', 'x'), ('de', 'y')), image_path=f'{name}.png'), 0)
+
+
+@pytest.mark.parametrize('place', ['', '/part-00000.parquet', '/part-*.parquet'])
+def test_images_by_path_lie_where_the_manifest_says(folder: Path, tmp_path: Path, place: str) -> None:
+    shards_of_paths(tmp_path / 'set', folder)
+    source = pickle.loads(pickle.dumps(open_images(f'{tmp_path}/set{place}')))
+    for index, name in enumerate(NAMES):
+        assert source.sample(index)['image_path'] == str(folder / f'{name}.png')
+        assert decode_image(source.sample(index)).shape == (8, 12, 3)
+
+
+def test_several_sets_have_roots_of_their_own(folder: Path, tmp_path: Path) -> None:
+    for name in ('1', '2'):
+        shards_of_paths(tmp_path / 'sets' / name, tmp_path / f'root {name}')
+    parquet(tmp_path / 'sets' / 'x.parquet', ['a.png'], ['plain'])
+    source = open_images(f'{tmp_path}/sets/**/*.parquet')
+    found = [source.sample(index)['image_path'] for index in range(9)]
+    expected = [str(tmp_path / f'root {number}' / f'{name}.png') for number in (1, 2) for name in NAMES]
+    assert sorted(found) == sorted([*expected, str(tmp_path / 'sets' / 'a.png')])
+
+
+def test_a_manifest_of_something_else(folder: Path) -> None:
+    parquet(folder / 'x.parquet', ['a.png'], [1])
+    (folder / 'manifest.json').write_text('{"name": "a web page"}')
+    assert open_images(str(folder)).sample(0)['image_path'] == str(folder / 'a.png')
+    (folder / 'manifest.json').write_text('{"image_ro')
+    with pytest.raises(ValueError, match=r'images/manifest\.json is no JSON'):
+        open_images(str(folder))
+    with pytest.raises(ValueError, match='1 files, but 2 folders of images'):
+        ParquetImages([folder / 'x.parquet'], roots=['a', 'b'])
 
 
 # ------------------------------------------------------------------------------------------------- datasets

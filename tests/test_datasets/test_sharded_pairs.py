@@ -1,6 +1,7 @@
 """ShardedPairs: pairs by the draw's seed, lengths without reading, bad images replaced, evaluations whole."""
 
 import pickle
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -144,6 +145,13 @@ def test_deterministic_by_seed_and_index_or_draw(tmp_path: Path) -> None:
     assert [sample['iteration'] for sample in drawn] == list(range(50)) and drawn[0]['step_seed'] == 9
 
 
+def test_an_index_of_numpy(tmp_path: Path) -> None:
+    dataset = make(tmp_path, [record(k) for k in range(9)])
+    for index in np.random.default_rng(0).permutation(9):
+        assert dataset.get_sample(index) == dataset.get_sample(int(index))
+        assert dataset.get_texts(index) == dataset.get_texts(int(index)) == dataset[index]['texts']
+
+
 def test_all_texts(tmp_path: Path) -> None:
     rows = [weak(0), record(1)]
     dataset = make(tmp_path, rows, source='retrieval', all_texts=True, split='val')
@@ -169,6 +177,35 @@ def test_rows_without_a_pair_are_left_out(tmp_path: Path, logged: list[str]) -> 
     (message,) = logged
     assert '9 of 27 rows (the first is 3) have no texts in two of the languages de, en; they are left out' in message
     assert all(dict(dataset[k]['texts']).keys() == {'en', 'de'} for k in range(18))
+
+
+@pytest.mark.parametrize('chunk', [1, 7, 26, 27, 100])
+def test_rows_are_looked_at_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    rows = [record(k, ('en', 'de') if k % 3 else ('en', 'ja')) for k in range(30)]
+    expected = [k for k in range(3, 30) if k % 3]
+    monkeypatch.setattr('rc3mm.datasets.sharded_pairs._CHUNK', chunk)
+    dataset = make(tmp_path, rows, languages=['de', 'en'], start=3)
+    assert isinstance(dataset.rows, np.ndarray) and dataset.rows.tolist() == expected
+    assert dataset.rows.dtype == np.uint32
+    assert make(tmp_path, rows, start=3).rows == make(tmp_path, rows, all_texts=True, start=3).rows == range(3, 30)
+
+
+def test_where_all_rows_are_used_nothing_is_kept_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [record(k, ('de', 'en'), image_bytes=None) for k in range(8000)]
+    make_set(tmp_path / 'set', rows, rows_per_shard=8000, rows_per_group=1000)
+    monkeypatch.setattr('rc3mm.datasets.sharded_pairs._CHUNK', 500)
+
+    def peak(**arguments: Any) -> int:
+        tracemalloc.start()
+        dataset = ShardedPairs(path=tmp_path / 'set', **arguments)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert isinstance(dataset.rows, range)
+        return highest
+
+    peak()
+    for options in ({}, {'all_texts': True}):
+        assert peak(**options) - peak(stop=1000, **options) < 7000  # less than a byte a row
 
 
 # ------------------------------------------------------------------------------------------------- relevance

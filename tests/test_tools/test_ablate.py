@@ -48,8 +48,10 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> None:
     runs = []
     for seed, (a, b) in enumerate([(10.0, 1.0), (20.0, 3.0)]):
-        runs.append(module.Run('one', seed, 'c', [], {'x': []}, tmp_path, {'x': {'m': a}}, {'loss_l': b}))
-        runs.append(module.Run('two', seed, 'c', [], {'x': [], 'y': []}, tmp_path, {'x': {'m': b}, 'y': {'m': a}}, {}))
+        runs.append(module.Run('one', seed, 'c', 'd', [], {'x': []}, tmp_path, {'x': {'m': a}}, {'loss_l': b}))
+        runs.append(
+            module.Run('two', seed, 'c', 'd', [], {'x': [], 'y': []}, tmp_path, {'x': {'m': b}, 'y': {'m': a}}, {})
+        )
     rows = module.summarise(runs, {'M': 'm', 'L': 'loss_l', 'none': 'k'})
     deviation = pytest.approx(50**0.5)
     assert rows == {
@@ -62,13 +64,17 @@ def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> No
 
 
 def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_path: Path) -> None:
-    ablation = dict(seeds=[0, 1], arms=dict(base=dict(), other=dict(config='configs/x.py', seeds=[1], options=['a=1'])))
-    args = SimpleNamespace(arms=None, seeds=None, cfg_options=['b=2'], config='configs/base.py')
+    other = 'configs/ablations/weak_pairs_arms/soft_target.py'
+    ablation = dict(seeds=[0, 1], arms=dict(base=dict(), other=dict(config=other, seeds=[1], options=['a=1'])))
+    args = SimpleNamespace(arms=None, seeds=None, cfg_options=['b=2'], config='configs/ablations/weak_pairs.py')
     runs = module.plan_runs(args, ablation, tmp_path)
     assert [(run.arm, run.seed) for run in runs] == [('base', 0), ('base', 1), ('other', 1)]
-    assert [Path(run.config).name for run in runs] == ['base.py', 'base.py', 'x.py']
+    assert [Path(run.config).name for run in runs] == ['weak_pairs.py', 'weak_pairs.py', 'soft_target.py']
     assert runs[2].options == ['b=2', 'randomness.seed=1', 'train_dataloader.sampler.seed=1', 'a=1']
     assert all(run.tests == {'test': []} for run in runs) and runs[2].folder == tmp_path / 'other/1'
+    # what stands for a run is found before any of them starts, is that of no other, and is the same the next time
+    assert len({run.digest for run in runs}) == 3
+    assert [run.digest for run in module.plan_runs(args, ablation, tmp_path)] == [run.digest for run in runs]
     args.seeds = [7]
     assert [(run.arm, run.seed) for run in module.plan_runs(args, ablation, tmp_path)] == [('base', 7), ('other', 7)]
 
@@ -76,7 +82,7 @@ def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_pa
 def test_report_by_language_and_with_curves(module: ModuleType, tmp_path: Path) -> None:
     def run(arm: str, seed: int, value: float) -> Any:
         metrics = {'de/m': value, 'zh/m': value + 1, 'at_0': value / 10, 'at_1': value / 5}
-        return module.Run(arm, seed, 'c', [], {'test': []}, tmp_path, {'test': metrics}, {})
+        return module.Run(arm, seed, 'c', 'd', [], {'test': []}, tmp_path, {'test': metrics}, {})
 
     runs = [run('one', 0, 2.0), run('one', 1, 4.0), run('two', 0, 5.0)]
     metrics = {'M': 'de/m'}

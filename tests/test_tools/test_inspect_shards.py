@@ -74,6 +74,22 @@ def test_the_tables(folder: Path, run: Run) -> None:
     assert '27 read, 20 kept' in output
 
 
+@pytest.mark.parametrize('chunk', [1, 7])
+def test_the_arrays_are_looked_at_some_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.delitem(sys.modules, 'inspect_shards', raising=False)
+    tool = importlib.import_module('inspect_shards')
+    shards = ShardSet(folder)
+
+    def cells() -> list[list[str]]:
+        columns = [*tool.languages(shards).columns, *tool.relevance(shards).columns]
+        return [[str(cell) for cell in column.cells] for column in columns]
+
+    whole = cells()
+    monkeypatch.setattr(tool, '_CHUNK', chunk)
+    assert cells() == whole
+
+
 def test_a_row(folder: Path, run: Run) -> None:
     lines = lines_of(run('inspect_shards', folder, '--row', 4)[1])
     assert lines['image_id'] == ['i4'] and lines['image'][0].endswith(' in the row, 12 x 8 pixels')
@@ -107,9 +123,12 @@ def test_the_verdict(folder: Path, run: Run) -> None:
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
+    index = folder / 'index' / 'languages.npy'
+    index.write_bytes(index.read_bytes()[:-1] + b'\x01')
     (folder / 'relevance' / 'labse' / 'index' / 'score.npy').unlink()
     code, output = run('inspect_shards', folder, '--verify')
-    assert code == 1 and '2 problems' in output and f'- {path} was altered' in output and 'score.npy' in output
+    assert code == 1 and '3 problems' in output and 'score.npy is missing' in output
+    assert f'- {path} was altered' in output and f'- {index} was altered' in output
 
 
 def test_the_picture(folder: Path, run: Run, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """tools/score_relevance.py on real shard sets: scores are the scorer's, however many processes made them."""
 
+import importlib
 import itertools
 import re
 import shutil
@@ -295,3 +296,16 @@ def test_commands_that_are_shown_say_what_a_sentence_encoder_is_calibrated_on(pl
     text = re.sub(r'\\\\?(n\')?\n', ' ', (ROOT / place).read_text(encoding='utf-8'))
     commands = re.findall(r'tools/score_relevance\.py.*sentence_transformer:.*', text)
     assert commands and all('--calibrate-on' in command for command in commands)
+
+
+@pytest.mark.parametrize('rows', [1, 2, 5, 6])
+def test_pairs_are_looked_for_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    tool = importlib.import_module('score_relevance')
+    monkeypatch.setattr(tool, '_ROWS', rows)
+    none = [[('en', f'cat {k}')] for k in range(5)]
+    for place in range(5):
+        texts = [own + [('de', 'Katze')] * (k == place) for k, own in enumerate(none)]
+        tool.check_pairs(ShardSet(write_shards(tmp_path / str(place), texts)), same_language=False)
+    with pytest.raises(tool.CommandLineError, match='has no row with two texts, so there are no pairs to score'):
+        tool.check_pairs(ShardSet(write_shards(tmp_path / 'none', none)), same_language=True)

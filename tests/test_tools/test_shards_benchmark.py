@@ -37,5 +37,5 @@ def test_padding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(sys, 'argv', ['padding.py', str(tmp_path / 'set'), *arguments])
     tool.run_main(tool.main)
     cells = capsys.readouterr().out.splitlines()[-2].split()
-    plain, pooled, least = (float(cell.removesuffix('%')) for cell in cells[-3:])
-    assert cells[1] == 'bytes' and least < pooled < plain / 2
+    plain, pooled, least, grouped = (float(cell.removesuffix('%')) for cell in cells[-4:])
+    assert cells[1] == 'bytes' and least < pooled < plain / 2 and grouped <= pooled

@@ -6,14 +6,14 @@ Image bytes are stored as they are, one after the other within a page; what stan
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from rc3mm.datasets.shards.arrow import open_parquet
 from rc3mm.datasets.shards.index import INDEX, ArrayWriter
 
-__all__ = ['PLACES', 'index_images', 'locate_images']
+__all__ = ['PLACES', 'index_images', 'locate_images', 'read_image']
 
 PLACES = 'images'  # name of the array
 PLACE = np.dtype([('offset', '<i8'), ('size', '<u4'), ('crc', '<u4')])
@@ -61,6 +61,21 @@ def index_images(folder: Path, rows: int, places: Iterator[Sequence[Sequence[int
     """
     parts = (np.array([tuple(place) for place in part], PLACE) for part in places)
     ArrayWriter(folder / INDEX / f'{PLACES}.npy', PLACE, rows).write(parts)
+
+
+def read_image(file: BinaryIO, offset: int, size: int) -> bytes:
+    """The bytes of an image; fewer where the file ends.
+
+    Args:
+        file: a shard; an unbuffered one may give less at a time than it is asked for.
+        offset: first byte.
+        size: number of bytes.
+    """
+    file.seek(offset)
+    image = bytearray()
+    while len(image) < size and (part := file.read(size - len(image))):
+        image += part
+    return bytes(image)
 
 
 def _name(shard: Any, column: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from rc3mm.datasets.shards.checksums import FileChecksum
 from rc3mm.utils.atomic import replacing
 from rc3mm.version import __version__
 
@@ -76,13 +77,10 @@ class ShardPlan:
 
 
 @dataclass(frozen=True)
-class ShardFile:
-    """One shard: file name, number of rows, size in bytes and checksum."""
+class ShardFile(FileChecksum):
+    """One shard: file name, size in bytes, checksum and number of rows."""
 
-    name: str
     rows: int
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,7 @@ class ShardManifest(ShardPlan):
         images: 'bytes', 'path' and 'none' -> number of rows.
         pairs_with_relevance: number of pairs whose relevance the source brought.
         shards: the files.
+        index: the files of the index that are made with the set.
         report: what was left out, see `DropReport.to_json`.
         command: the command line that made the set.
         rc3mm_version: version of the package that made it.
@@ -112,6 +111,7 @@ class ShardManifest(ShardPlan):
     images: dict[str, int] = field(default_factory=dict)
     pairs_with_relevance: int = 0
     shards: tuple[ShardFile, ...] = ()
+    index: tuple[FileChecksum, ...] = ()
     report: dict[str, Any] = field(default_factory=dict)
     command: str = ''
     rc3mm_version: str = __version__
@@ -151,6 +151,7 @@ def read_manifest(folder: Path) -> ShardManifest:
         if entries.get('format_version', 0) > FORMAT_VERSION:
             raise ValueError(f'it has layout {entries["format_version"]}, made by a newer rc3mm: update the package')
         entries['shards'] = tuple(ShardFile(**shard) for shard in entries['shards'])
+        entries['index'] = tuple(FileChecksum(**file) for file in entries.get('index', ()))
         entries['languages'] = tuple(entries['languages'])
         return ShardManifest(**entries)
     except (ValueError, TypeError, KeyError) as error:

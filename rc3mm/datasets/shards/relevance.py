@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from rc3mm.datasets.shards.index import map_array
+from rc3mm.datasets.shards.manifest import read_json
 
-__all__ = ['RelevanceScores']
+__all__ = ['RELEVANCE', 'SCORER', 'RelevanceScores', 'read_scorer']
+
+RELEVANCE, SCORER = 'relevance', 'scorer.json'
 
 
 class RelevanceScores:
@@ -54,3 +57,23 @@ class RelevanceScores:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RelevanceScores, self._arguments  # maps are opened anew, not copied
+
+
+def read_scorer(folder: Path, fingerprint: str) -> dict[str, Any]:
+    """What finished scores say of themselves: `scorer`, `pairs`, the `set` they are of, and their `files`.
+
+    Args:
+        folder: of the scores.
+        fingerprint: of the shard set.
+
+    Raises:
+        FileNotFoundError: the scores are not finished.
+        ValueError: they are of another set, or this cannot be read.
+    """
+    entries = read_json(folder / SCORER)
+    if entries.get('set') != fingerprint:
+        raise ValueError(
+            f'{folder} holds scores of another shard set, or of this one before it was made anew; remove the folder '
+            'and score the set again'
+        )
+    return entries

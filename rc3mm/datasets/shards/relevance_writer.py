@@ -1,5 +1,6 @@
 """RelevanceWriter: scores beside a shard set, written shard by shard by any number of processes."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from rc3mm.datasets.shards.arrow import open_parquet, relevance_schema, row_group_writer
+from rc3mm.datasets.shards.checksums import checksum
 from rc3mm.datasets.shards.index import INDEX, index_scores
 from rc3mm.datasets.shards.manifest import PLAN, read_json, shard_name, write_json
 from rc3mm.datasets.shards.record import check_scores
-from rc3mm.datasets.shards.shard_set import RELEVANCE, SCORER, STORED, ShardSet
+from rc3mm.datasets.shards.relevance import RELEVANCE, SCORER
+from rc3mm.datasets.shards.shard_set import STORED, ShardSet
 from rc3mm.utils.atomic import is_temporary, replacing
 
 __all__ = ['RelevanceWriter', 'read_plan']
@@ -96,7 +99,7 @@ class RelevanceWriter:
             file.write_table(table)
 
     def finish(self) -> None:
-        """Write the index and, last, the scorer, when the scores of all shards are there; one process does it.
+        """Write the index and, last, the scorer and all checksums; one process does it, when all shards are scored.
 
         Raises:
             ValueError: some are missing or do not fit.
@@ -114,7 +117,9 @@ class RelevanceWriter:
         files = [self.path(number) for number in range(len(manifest.shards))]
         pairs = sum(map(_count_pairs, files))
         index_scores(self.folder / INDEX, '', files, manifest.rows, pairs)
-        write_json(self.folder / SCORER, {**self.plan, 'pairs': pairs})
+        files += sorted((self.folder / INDEX).glob('*.npy'))
+        checksums = [dataclasses.asdict(checksum(self.folder, file)) for file in files]
+        write_json(self.folder / SCORER, {**self.plan, 'pairs': pairs, 'files': checksums})
         (self.folder / PLAN).unlink(missing_ok=True)
 
 

@@ -10,16 +10,17 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rc3mm.datasets.shards.arrow import open_parquet, record_of
-from rc3mm.datasets.shards.image_places import PLACE, PLACES
+from rc3mm.datasets.shards.checksums import find_damage
+from rc3mm.datasets.shards.image_places import PLACE, PLACES, read_image
 from rc3mm.datasets.shards.index import INDEX, map_array
-from rc3mm.datasets.shards.manifest import ShardManifest, read_json, read_manifest
+from rc3mm.datasets.shards.manifest import ShardManifest, read_manifest
 from rc3mm.datasets.shards.record import ImageTextRecord
-from rc3mm.datasets.shards.relevance import RelevanceScores
-from rc3mm.datasets.shards.writer import file_digest
+from rc3mm.datasets.shards.relevance import RELEVANCE, SCORER, RelevanceScores, read_scorer
+from rc3mm.datasets.shards.verification import known_files
 
 __all__ = ['RELEVANCE', 'SCORER', 'STORED', 'ShardSet']
 
-RELEVANCE, SCORER, STORED = 'relevance', 'scorer.json', 'stored'
+STORED = 'stored'
 Text = tuple[str, str]  # (language, text)
 _COLUMNS = ('image_id', 'texts', 'relevance', 'source_id', 'url')
 
@@ -104,12 +105,7 @@ class ShardSet:
         if not (folder / SCORER).is_file():
             begun = f' (begun, but not finished: {folder})' if folder.is_dir() else ''
             raise FileNotFoundError(f'{self.folder} has no scores {name!r}{begun}; {self._scored_by()}')
-        entries = read_json(folder / SCORER)
-        if entries.get('set') != self.manifest.fingerprint:
-            raise ValueError(
-                f'{folder} holds scores of another shard set, or of this one before it was made anew; remove the '
-                'folder and score the set again'
-            )
+        entries = read_scorer(folder, self.manifest.fingerprint)
         prefix = f'{folder / INDEX}{os.sep}'
         return RelevanceScores(prefix, len(self), entries['pairs'], entries['scorer'])
 
@@ -178,7 +174,7 @@ class ShardSet:
         Args:
             start: the first row.
             stop: the row behind the last; None for the end.
-            image: with the images.
+            image: with the images; without, `image_bytes` and `image_path` are None, as in `record`.
         """
         rows = range(len(self))[start:stop]
         if not rows:
@@ -186,7 +182,7 @@ class ShardSet:
         last = self._place(rows[-1])[0]
         for group in range(self._place(rows[0])[0], last + 1):
             first = self._first_row(group)
-            table = self._read(group, image)
+            table = self._read(group, *(['image'] if image else []))
             begin = max(rows.start - first, 0)
             end = min(rows.stop - first, table.num_rows)
             yield from map(record_of, table.slice(begin, end - begin).to_pylist())
@@ -202,28 +198,19 @@ class ShardSet:
         return f'{self.folder / self.manifest.shards[number].name}, row {row}'
 
     def verify(self, progress: Callable[[int], object] | None = None) -> list[str]:
-        """Compare sizes and checksums of all shards with the manifest.
+        """Read shards, index, scores and lengths in tokens, and compare sizes and checksums with what was written.
 
         Args:
-            progress: called with the bytes of each shard that was read.
+            progress: called with the bytes of each file that was read, see `known_files`.
 
         Returns:
             What is wrong, a line a file; empty if all is well.
         """
-        problems = []
-        for shard in self.manifest.shards:
-            path = self.folder / shard.name
-            if not path.is_file():
-                problems.append(f'{path} is missing')
-            elif path.stat().st_size != shard.bytes:
-                problems.append(f'{path} has {path.stat().st_size:,} bytes, the manifest says {shard.bytes:,}')
-            elif file_digest(path) != shard.sha256:
-                problems.append(f'{path} was altered: its sha256 is not that of the manifest')
-            if progress:
-                progress(shard.bytes)
-        for name in ('text_offsets', 'languages_of', 'text_lengths'):
+        files, problems = known_files(self.folder, self.manifest)
+        problems += find_damage(self.folder, files, progress)
+        if not problems:  # the files are as they were written; do they fit the manifest?
             try:
-                getattr(self, name)
+                _ = self.text_offsets, self.languages_of, self.text_lengths, *map(self.relevance, self.scorers())
             except (OSError, ValueError) as error:
                 problems.append(str(error))
         return problems
@@ -248,14 +235,14 @@ class ShardSet:
                 return self._groups[key]
         while len(self._groups) >= max(self.cached_groups, 1):
             self._groups.popitem(last=False)  # before the next one is read: two may not fit
-        table = self._read(group, with_bytes)
+        table = self._read(group, 'image' if with_bytes else 'image.path')
         self._groups[group, with_bytes] = table
         return table
 
-    def _read(self, group: int, with_bytes: bool) -> Any:
+    def _read(self, group: int, *image_columns: str) -> Any:
         number, inner = divmod(group, self._groups_per_shard)
         file = self._file(number)[0]
-        columns = [*_COLUMNS, 'image' if with_bytes else 'image.path']
+        columns = [*_COLUMNS, *image_columns]
         self.groups_read += 1
         try:
             return file.read_row_group(inner, columns=columns, use_threads=False)
@@ -271,8 +258,7 @@ class ShardSet:
         if place['offset'] < 0:
             return None
         raw = self._file(index // self.manifest.rows_per_shard)[1]
-        raw.seek(int(place['offset']))
-        image = raw.read(int(place['size']))
+        image = read_image(raw, int(place['offset']), int(place['size']))
         if zlib.crc32(image) != place['crc']:
             raise ValueError(f'{self.where(index)}: the image is damaged. Copy the file anew, or make it again')
         return image

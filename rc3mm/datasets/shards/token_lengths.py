@@ -1,12 +1,15 @@
 """Lengths of a set's texts in tokens, measured once, so that nobody has to read texts to batch them by length."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from rc3mm.datasets.shards.checksums import checksum
 from rc3mm.datasets.shards.index import INDEX, LONGEST, ArrayWriter, map_array
+from rc3mm.datasets.shards.manifest import write_json
 from rc3mm.datasets.shards.shard_set import ShardSet
 from rc3mm.datasets.transforms.text import Tokenize
 
@@ -39,7 +42,7 @@ def find_token_lengths(shard_set: ShardSet, tokenize: Tokenize) -> np.ndarray | 
 def write_token_lengths(
     shard_set: ShardSet, tokenize: Tokenize, progress: Callable[[int], object] | None = None
 ) -> Path:
-    """Measure all texts of a set with a tokenizer; the lengths are kept in the set's index.
+    """Measure all texts of a set with a tokenizer; the lengths are kept in the set's index, with a checksum.
 
     Args:
         shard_set: the set.
@@ -63,6 +66,7 @@ def write_token_lengths(
 
     path = _path(shard_set, tokenize)
     ArrayWriter(path, np.uint16, shard_set.manifest.texts).write(parts())
+    write_json(path.with_suffix('.json'), dataclasses.asdict(checksum(shard_set.folder, path)))
     return path
 
 

@@ -1,7 +1,6 @@
 """ShardWriter: records to a shard set, restartable at every finished shard."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import secrets
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from rc3mm.datasets.shards.arrow import record_schema, row_group_writer, table_of
+from rc3mm.datasets.shards.checksums import checksum
 from rc3mm.datasets.shards.drops import DropReport
 from rc3mm.datasets.shards.image_places import index_images, locate_images
 from rc3mm.datasets.shards.index import INDEX, index_scores, index_texts
@@ -32,7 +32,7 @@ from rc3mm.datasets.shards.manifest import (
 from rc3mm.datasets.shards.record import ImageTextRecord, RecordError
 from rc3mm.utils.atomic import is_temporary, replacing
 
-__all__ = ['ShardWriter', 'file_digest']
+__all__ = ['ShardWriter']
 
 _MOST_LANGUAGES = 256  # the index has a byte a text
 
@@ -216,6 +216,7 @@ class ShardWriter:
             images={kind: whole.images[kind] for kind in ('bytes', 'path', 'none')},
             pairs_with_relevance=whole.scored,
             shards=tuple(files),
+            index=tuple(checksum(self.folder, path) for path in sorted((self.folder / INDEX).glob('*.npy'))),
             report=self.report.to_json(),
             command=self.command,
         )
@@ -285,7 +286,7 @@ class ShardWriter:
             temporary.rename(place)
         self._file = self._temporary = None
         counts = self._counts
-        file = ShardFile(path.name, counts.rows, path.stat().st_size, file_digest(path))
+        file = ShardFile(**dataclasses.asdict(checksum(self.folder, path)), rows=counts.rows)
         self._cursor = json.loads(json.dumps(self._cursor_of_row))
         state = {
             'file': dataclasses.asdict(file),
@@ -307,12 +308,6 @@ class ShardWriter:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
         self._buffer.clear()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, in hexadecimal digits."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _find_finished(folder: Path, plan: ShardPlan) -> ShardManifest | None:

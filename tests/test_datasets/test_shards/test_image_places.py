@@ -1,11 +1,12 @@
 """Places of images: found whatever the pages look like, and each image read by itself."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rc3mm.datasets.shards.image_places import locate_images
+from rc3mm.datasets.shards.image_places import locate_images, read_image
 from tests.test_datasets.test_shards.making import make_set, record
 
 
@@ -35,3 +36,17 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     assert shards.record(3) == record(3)
     with pytest.raises(ValueError, match=r'part-00000\.parquet, row 4: the image is damaged'):
         shards.record(4)
+
+
+class Slow(io.BytesIO):
+    """A file that gives a few bytes at a time, as unbuffered ones may."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 7))
+
+
+def test_an_image_that_comes_in_parts() -> None:
+    content = bytes(range(100))
+    for offset, size in ((0, 100), (13, 50), (93, 7), (5, 0)):
+        assert read_image(Slow(content), offset, size) == content[offset : offset + size]
+    assert read_image(Slow(content), 90, 50) == content[90:]  # cut short: its checksum tells
