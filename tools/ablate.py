@@ -185,12 +185,12 @@ def summarise(runs: Sequence[Run], metrics: dict[str, str]) -> dict[str, dict[st
     return rows
 
 
-def cell_text(cell: Cell | None) -> str:
-    """Mean and deviation as people read them."""
+def cell_text(cell: Cell | None, seeds: int) -> str:
+    """Mean and deviation as people read them; the mean alone of one seed."""
     if cell is None:
         return '-'
     digits = 1 if abs(cell[0]) >= 10 else 3
-    return f'{cell[0]:.{digits}f} ± {cell[1]:.{digits}f}'
+    return f'{cell[0]:.{digits}f} ± {cell[1]:.{digits}f}' if seeds > 1 else f'{cell[0]:.{digits}f}'
 
 
 def draw_bars(rows: dict[str, dict[str, Cell]], columns: Sequence[str], path: Path) -> None:
@@ -242,7 +242,7 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
     lines = ['|arm|seeds|' + '|'.join(columns) + '|', '|-|-:|' + '-:|' * len(columns)]
     number = {name: sum(run.arm == name.split(', tested as ')[0] for run in runs) for name in rows}
     lines += [
-        f'|{name}|{number[name]}|' + '|'.join(cell_text(row.get(c)) for c in columns) + '|'
+        f'|{name}|{number[name]}|' + '|'.join(cell_text(row.get(c), number[name]) for c in columns) + '|'
         for name, row in rows.items()
     ]
     seeds = sorted({run.seed for run in runs})
@@ -251,7 +251,7 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
         metrics = {language: template.format(language) for language in LANGUAGES}
         lines += ['', f'**{title}**', '', '|arm|' + '|'.join(LANGUAGES) + '|', '|-|' + '-:|' * len(LANGUAGES)]
         for name, row in summarise(runs, metrics).items():
-            lines.append(f'|{name}|' + '|'.join(cell_text(row.get(language)) for language in LANGUAGES) + '|')
+            lines.append(f'|{name}|' + '|'.join(cell_text(row.get(lang), number[name]) for lang in LANGUAGES) + '|')
     (folder / 'table.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
     raw = [{'arm': r.arm, 'seed': r.seed, 'results': r.results, 'losses': r.losses} for r in runs]
     (folder / 'results.json').write_text(json.dumps({'rows': rows, 'runs': raw}, indent=1), encoding='utf-8')
@@ -259,10 +259,11 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
     for name, curve in ablation.get('curves', {}).items():
         draw_curve(runs, curve, folder / f'{name}.png')
     table = Table(title=f'{folder.name}: mean ± deviation over seeds {seeds}')
-    for column in ('arm', *columns):
-        table.add_column(column, justify='left' if column == 'arm' else 'right')
-    for name, row in rows.items():
-        table.add_row(name, *(cell_text(row.get(column)) for column in columns))
+    # a metric a row: there are often more of them than a terminal has room for
+    for name in ('', *(f'{name} ({number[name]})' for name in rows)):
+        table.add_column(name, justify='right' if name else 'left')
+    for column in columns:
+        table.add_row(column, *(cell_text(row.get(column), number[name]) for name, row in rows.items()))
     Console().print(table)
     pictures = ['chart.png', *(f'{name}.png' for name in ablation.get('curves', {}))]
     print(', '.join(str(folder / name) for name in ('table.md', 'results.json', *pictures)))

@@ -59,8 +59,8 @@ def test_rows_are_means_over_the_seeds(module: ModuleType, tmp_path: Path) -> No
         'two, tested as x': {'M': (2.0, pytest.approx(2**0.5))},
         'two, tested as y': {'M': (15.0, deviation)},
     }
-    assert module.cell_text((15.0, 7.07)) == '15.0 ± 7.1' and module.cell_text((0.5, 0.01)) == '0.500 ± 0.010'
-    assert module.cell_text(None) == '-'
+    assert module.cell_text((15.0, 7.07), 3) == '15.0 ± 7.1' and module.cell_text((0.5, 0.01), 2) == '0.500 ± 0.010'
+    assert module.cell_text((15.0, 0.0), 1) == '15.0' and module.cell_text(None, 2) == '-'
 
 
 def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_report_by_language_and_with_curves(module: ModuleType, tmp_path: Path) 
     ablation = dict(metrics=metrics, by_language={'M by language': '{}/m'}, curves={'line': curve})
     module.write_report(module.summarise(runs, metrics), ablation, runs, tmp_path)
     lines = (tmp_path / 'table.md').read_text().splitlines()
-    assert '|one|2|3.000 ± 1.414|' in lines and '|two|1|5.000 ± 0.000|' in lines
-    assert '**M by language**' in lines and '|two|-|5.000 ± 0.000|-|-|-|6.000 ± 0.000|' in lines
+    assert '|one|2|3.000 ± 1.414|' in lines and '|two|1|5.000|' in lines
+    assert '**M by language**' in lines and '|two|-|5.000|-|-|-|6.000|' in lines
     assert (tmp_path / 'line.png').stat().st_size > 5000
 
 
