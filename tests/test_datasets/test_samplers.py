@@ -180,7 +180,7 @@ def flat(batch: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, torch.Tensor):
             yield path, (value.dtype, tuple(value.shape), value.numpy().tobytes())
         elif isinstance(value, list):
-            yield path, [sample.metainfo for sample in value]
+            yield path, [getattr(item, 'metainfo', item) for item in value]
         else:
             yield path, value
 

@@ -36,9 +36,11 @@ def write_for_ever(folder: Path) -> None:
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    rng, leftovers = random.Random(0), 0
+    rng, leftovers, finished = random.Random(0), 0, set[int]()
     begun = plan(NUM_SHARDS, feature_dim=1000, num_classes=None)
-    for _ in range(10):
+    for attempt in range(100):
+        if attempt >= 10 and finished and leftovers:
+            break  # on a busy machine it may take longer until a writer gets anything done before it is killed
         finished = begin_store(tmp_path, begun)
         for number in finished:
             shard = RoiShard(shard_path(tmp_path, number))
