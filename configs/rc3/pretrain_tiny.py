@@ -6,7 +6,7 @@ Result:   zero-shot retrieval among 500 unseen scenes, patches only: R@1 69.6 (t
           of de fr cs ja zh; after ITM re-ranking 69.7 and 74.0; shortcut accuracy 100 %. The same checkpoint by regions
           and patches (`--form both`): 71.7 and 76.2, re-ranked 72.1 and 77.0; by regions alone (`--form roi`): 66.9
           and 61.1, re-ranked 67.8 and 63.9. On 500 other test scenes (`+test_dataloader.dataset.seed=7`), patches: 67.5
-          and 69.6, re-ranked 67.6 and 70.1. One seed.
+          and 69.6, re-ranked 67.6 and 70.1. One seed. Measured before the relevance scorer also read weak texts.
 """
 
 from mmengine.config import read_base
