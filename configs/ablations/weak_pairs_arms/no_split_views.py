@@ -9,4 +9,4 @@ from mmengine.config import read_base
 with read_base():
     from ..weak_pairs import *
 
-model.update(form_probs=dict(roi=0.2, patch=0.8, both=0.0, split=0.0))
+model.update(form_probs=dict(roi=0.3, patch=0.7, both=0.0, split=0.0))
