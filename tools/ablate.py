@@ -198,7 +198,8 @@ def draw_bars(rows: dict[str, dict[str, Cell]], columns: Sequence[str], path: Pa
     figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 0.5 * len(rows) + 1.4), squeeze=False)
     for axis, column in zip(axes[0], columns, strict=True):
         cells = [row.get(column, (float('nan'), 0.0)) for row in rows.values()]
-        axis.barh(list(rows), [c[0] for c in cells], xerr=[c[1] for c in cells], color='#4477aa', capsize=3)
+        spread = [c[1] or float('nan') for c in cells]  # one seed has none to show
+        axis.barh(list(rows), [c[0] for c in cells], xerr=spread, color='#4477aa', capsize=3)
         axis.invert_yaxis()
         axis.set_title(column, fontsize=10)
         axis.grid(axis='x', alpha=0.3)
