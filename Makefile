@@ -19,7 +19,7 @@ WORKERS ?= auto
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart detector test check format clean
+.PHONY: help setup quickstart suite detector test check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ setup: ## install everything into .venv and verify it (a quarter of an hour the 
 
 quickstart: $(READY) ## pre-train the tiny model on EmojiScenes, test it zero-shot, draw what it finds
 	$(RUN) tools/train.py configs/rc3/pretrain_tiny.py
+
+suite: $(READY) ## tune the quickstart's model on five tasks, test them in six languages, draw the table
+	@test -f work_dirs/pretrain_tiny/iter_1900.pth || $(RUN) tools/train.py configs/rc3/pretrain_tiny.py
+	$(RUN) tools/evaluate_suite.py configs/suites/emoji_scenes.py --jobs 2
 
 detector: $(READY) ## train the ROI detector of EmojiScenes anew (5 minutes); its weights ship with the package
 	$(RUN) tools/dataset_converters/export_emoji_coco.py data/emoji_coco

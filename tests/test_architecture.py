@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         'evaluation.metrics',
         'visualization',
     ),
+    ('models.backbones',),
     ('models.pretrainers', 'models.tasks', 'engine'),
     ('apis',),
 )

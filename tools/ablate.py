@@ -1,16 +1,11 @@
 """Train the arms of an ablation with several seeds, test them, and tabulate the results; see --help."""
 
 import argparse
-import hashlib
 import json
 import os
-import shlex
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +16,10 @@ import matplotlib.pyplot as plt
 from cli import CommandLineError, run_main
 from mmengine.config import Config
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from run_folders import ROOT, Run, call, digest_of, execute_all
 
-from rc3mm.engine.hooks.report import read_history
 from rc3mm.evaluation.functional.languages import LANGUAGES
-
-ROOT = Path(__file__).resolve().parents[1]
-_LAST = 0.1  # share of a training whose losses are averaged
-
-
-@dataclass
-class Run:
-    """One arm with one seed.
-
-    Attributes:
-        arm: its name.
-        seed: of weights, order and draws.
-        config: path of its config file.
-        digest: of the config and the options.
-        options: `--cfg-options` of training and tests.
-        tests: name -> further `--cfg-options` of a test.
-        folder: where it works.
-    """
-
-    arm: str
-    seed: int
-    config: str
-    digest: str
-    options: list[str]
-    tests: dict[str, list[str]]
-    folder: Path
-    results: dict[str, dict[str, float]] = field(default_factory=dict)
-    losses: dict[str, float] = field(default_factory=dict)
 
 
 def parse_args() -> argparse.Namespace:
@@ -96,71 +62,6 @@ def plan_runs(args: argparse.Namespace, ablation: dict[str, Any], work_dir: Path
     return runs
 
 
-def call(command: Sequence[str], log: Path, threads: int) -> None:
-    """Run one command to its end.
-
-    Raises:
-        CommandLineError: it failed; the message has its last lines.
-    """
-    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'MKL_NUM_THREADS': str(threads)}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('a', encoding='utf-8') as file:
-        file.write(f'$ {shlex.join(command)}\n')
-        file.flush()
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, check=False)
-    if done.returncode:
-        last = ' | '.join(log.read_text(encoding='utf-8', errors='replace').splitlines()[-3:])
-        raise CommandLineError(f'{shlex.join(command)} ended with code {done.returncode}; see {log}: {last}')
-
-
-def digest_of(config: str, options: Sequence[str]) -> str:
-    """Stands for what a run is made of. Not for threads: parsing a config changes the state of the interpreter."""
-    cfg = Config.fromfile(config)
-    cfg.pop('ablation')
-    text = json.dumps([cfg.to_dict(), options], default=str, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def check_same(run: Run) -> None:
-    """Note what a run is made of, or compare it with what is noted."""
-    note = run.folder / 'made_of.json'
-    if not note.exists():
-        run.folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({'sha256': run.digest, 'options': run.options}, indent=1), encoding='utf-8')
-    elif json.loads(note.read_text(encoding='utf-8'))['sha256'] != run.digest:
-        raise CommandLineError(
-            f'{run.folder} holds a run of another config or other options (see {note}); name another --work-dir, or '
-            'remove the folder'
-        )
-
-
-def execute(run: Run, threads: int) -> Run:
-    """Train and test one run, or read what is there of it.
-
-    Raises:
-        CommandLineError: a command failed, or the folder holds a run of another config or other options.
-    """
-    log, python = run.folder / 'log.txt', sys.executable
-    check_same(run)
-    done = run.folder / 'trained'
-    if not done.exists():
-        train = [python, 'tools/train.py', run.config, '--work-dir', str(run.folder), '--resume']
-        call([*train, '--cfg-options', *run.options, 'test_after_train=False'], log, threads)
-        done.touch()
-    checkpoint = (run.folder / 'last_checkpoint').read_text(encoding='utf-8').strip()
-    for name, options in run.tests.items():
-        out = run.folder / f'test_{name}.json'
-        if not out.exists():
-            test = [python, 'tools/test.py', run.config, checkpoint, '--work-dir', str(run.folder / f'test_{name}')]
-            call([*test, '--out', str(out), '--cfg-options', *run.options, *options], log, threads)
-        run.results[name] = json.loads(out.read_text(encoding='utf-8'))['metrics']
-    for name, points in read_history(run.folder).items():
-        if name.startswith('loss_'):
-            last = [value for step, value in points if step > points[-1][0] * (1 - _LAST)]
-            run.losses[name] = statistics.fmean(last)
-    return run
-
-
 Cell = tuple[float, float]  # mean and standard deviation over the seeds
 
 
@@ -172,8 +73,8 @@ def summarise(runs: Sequence[Run], metrics: dict[str, str]) -> dict[str, dict[st
         metrics: column -> name of a metric, or of a training loss (`loss_...`).
     """
     rows: dict[str, dict[str, Cell]] = {}
-    for arm in dict.fromkeys(run.arm for run in runs):
-        own = [run for run in runs if run.arm == arm]
+    for arm in dict.fromkeys(run.name for run in runs):
+        own = [run for run in runs if run.name == arm]
         for test in own[0].tests:
             row = rows.setdefault(arm if len(own[0].tests) == 1 else f'{arm}, tested as {test}', {})
             for column, name in metrics.items():
@@ -221,7 +122,7 @@ def draw_curve(runs: Sequence[Run], curve: dict[str, Any], path: Path) -> None:
     figure, axis = plt.subplots(figsize=(5, 3.6))
     points = sorted(curve['points'].items(), key=lambda item: item[1])
     for arm in curve['arms']:
-        own = [run.results[curve.get('test', 'test')] for run in runs if run.arm == arm]
+        own = [run.results[curve.get('test', 'test')] for run in runs if run.name == arm]
         values = [[result[metric] for result in own if metric in result] for metric, _ in points]
         kept = [(x, found) for (_, x), found in zip(points, values, strict=True) if found]
         if kept:
@@ -241,7 +142,7 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
     """table.md, results.json, the pictures, and the table on the terminal."""
     columns = list(ablation['metrics'])
     lines = ['|arm|seeds|' + '|'.join(columns) + '|', '|-|-:|' + '-:|' * len(columns)]
-    number = {name: sum(run.arm == name.split(', tested as ')[0] for run in runs) for name in rows}
+    number = {name: sum(run.name == name.split(', tested as ')[0] for run in runs) for name in rows}
     lines += [
         f'|{name}|{number[name]}|' + '|'.join(cell_text(row.get(c), number[name]) for c in columns) + '|'
         for name, row in rows.items()
@@ -254,7 +155,7 @@ def write_report(rows: dict[str, dict[str, Cell]], ablation: dict[str, Any], run
         for name, row in summarise(runs, metrics).items():
             lines.append(f'|{name}|' + '|'.join(cell_text(row.get(lang), number[name]) for lang in LANGUAGES) + '|')
     (folder / 'table.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    raw = [{'arm': r.arm, 'seed': r.seed, 'results': r.results, 'losses': r.losses} for r in runs]
+    raw = [{'arm': r.name, 'seed': r.seed, 'results': r.results, 'losses': r.losses} for r in runs]
     (folder / 'results.json').write_text(json.dumps({'rows': rows, 'runs': raw}, indent=1), encoding='utf-8')
     draw_bars(rows, list(ablation.get('chart', columns[:1])), folder / 'chart.png')
     for name, curve in ablation.get('curves', {}).items():
@@ -287,17 +188,7 @@ def main() -> None:
     for command in ablation.get('prepare', ()):
         print(f'prepare: {" ".join(command)}', flush=True)
         call([sys.executable, *command], work_dir / 'prepare.txt', cores)
-    parts = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task('runs', total=len(runs))
-
-        def work(run: Run) -> Run:
-            finished = execute(run, max(1, cores // args.jobs))
-            progress.advance(bar)
-            return finished
-
-        with ThreadPoolExecutor(args.jobs) as pool:
-            finished = list(pool.map(work, runs))
+    finished = execute_all(runs, args.jobs)
     write_report(summarise(finished, ablation['metrics']), ablation, finished, work_dir)
 
 

@@ -54,6 +54,8 @@ def main() -> None:
     """Train, then test if the config says so."""
     cfg = training_config(parse_args())
     check_required_files(cfg)
+    if cfg.get('load_from') and not cfg.resume:
+        check_checkpoint(cfg.load_from)
     runner = RUNNERS.build(cfg)
     runner.train()
     if cfg.get('test_after_train', False):

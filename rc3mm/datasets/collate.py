@@ -27,8 +27,10 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
         `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
         all texts of the first image first, and `text_lengths`, a list of M; `masked_single`/`masked_pair`: `ids` and
-        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `iteration` and
-        `step_seed` (numbers); `roi_only` (True: images are there for want of regions alone).
+        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `label`
+        (B,); `target_ids` and `target_mask` (B, L); `iteration` and `step_seed` (numbers); `roi_only` (True: images are
+        there for want of regions alone). With `images`, an item has I of them: `images_per_item` is I, and what is said
+        of B above holds for B x I images, all of the first item first.
 
     Raises:
         ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch
@@ -36,18 +38,34 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
     """
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
-    packed = [sample['inputs'] for sample in samples]
+    if len(sources) != 1:
+        raise ValueError(f'a batch must be of one source; got {sorted(sources)}')
+    names = [sample.image_id for sample in data_samples]
+    packed = [dict(sample['inputs']) for sample in samples]
+    images = [inputs.pop('images', None) for inputs in packed]
+    inputs = _stack(packed, names, pad_id)
+    counts = {len(item or ()) for item in images}
+    if len(counts) != 1:
+        raise ValueError(f'the items of a batch must have equally many images; got {sorted(counts)}')
+    if images and images[0]:
+        several = [image for item in images for image in item]
+        inputs |= _stack(several, [f'{name} {n}' for name in names for n in range(len(images[0]))], pad_id)
+        inputs['images_per_item'] = len(images[0])
+    return {'inputs': inputs, 'data_samples': data_samples}
+
+
+def _stack(packed: Sequence[dict[str, Any]], names: Sequence[str], pad_id: int) -> dict[str, Any]:
     with_image = [row for row, inputs in enumerate(packed) if 'image' in inputs]
     optional = {'image'} if packed and 'roi_features' in packed[0] else set()
-    if len(sources) != 1 or any(set(inputs) | optional != set(packed[0]) | optional for inputs in packed):
-        keys = {sample.image_id: sorted(inputs) for sample, inputs in zip(data_samples, packed, strict=True)}
-        raise ValueError(f'a batch must be of one source and one set of keys; got sources {sources} and keys {keys}')
+    if any(set(inputs) | optional != set(packed[0]) | optional for inputs in packed):
+        keys = {name: sorted(inputs) for name, inputs in zip(names, packed, strict=True)}
+        raise ValueError(f'a batch must be of one source and one set of keys; got keys {keys}')
     inputs: dict[str, Any] = {}
     for key in dict.fromkeys(key for sample in packed for key in sample):
         inputs |= _COLLATORS[key]([sample[key] for sample in packed if key in sample], pad_id)
     if 0 < len(with_image) < len(packed):
         inputs['image_rows'] = torch.tensor(with_image)
-    return {'inputs': inputs, 'data_samples': data_samples}
+    return inputs
 
 
 def _pad(sequences: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
@@ -105,6 +123,15 @@ def _relevance(values: list[float], pad_id: int) -> dict[str, Tensor]:
     return {'relevance': torch.tensor(values, dtype=torch.float32)}
 
 
+def _label(values: list[int], pad_id: int) -> dict[str, Tensor]:
+    return {'label': torch.tensor(values, dtype=torch.int64)}
+
+
+def _target_ids(values: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    ids, mask = _pad(values, pad_id)
+    return {'target_ids': ids, 'target_mask': mask}
+
+
 def _shared(values: list[int], pad_id: int, key: str) -> dict[str, int]:
     if len(set(values)) != 1:
         raise ValueError(f'the samples of a batch disagree on {key}: {sorted(set(values))}')
@@ -122,6 +149,8 @@ _COLLATORS: dict[str, Callable[..., dict[str, Any]]] = {
     'masked_single': partial(_masked, key='masked_single'),
     'masked_pair': partial(_masked, key='masked_pair'),
     'relevance': _relevance,
+    'label': _label,
+    'target_ids': _target_ids,
     'iteration': partial(_shared, key='iteration'),
     'step_seed': partial(_shared, key='step_seed'),
     'roi_only': partial(_shared, key='roi_only'),

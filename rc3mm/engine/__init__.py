@@ -7,6 +7,7 @@ from rc3mm.engine.hooks import RC3CheckpointHook, RegionCoverageHook, ReportHook
 from rc3mm.engine.log_processor import RC3LogProcessor
 from rc3mm.engine.optim import BFloat16OptimWrapper
 from rc3mm.engine.param_groups import GroupedOptimWrapperConstructor
+from rc3mm.engine.prediction_loop import PredictionLoop
 from rc3mm.engine.retrieval_loop import RetrievalLoop
 from rc3mm.engine.runner import RC3Runner
 from rc3mm.engine.train_loop import RC3TrainLoop
@@ -17,6 +18,7 @@ __all__ = [
     'EvaluationSuite',
     'FusedLoop',
     'GroupedOptimWrapperConstructor',
+    'PredictionLoop',
     'RC3CheckpointHook',
     'RC3LogProcessor',
     'RC3Runner',

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rc3mm.models.objectives import VisualTokens
+from rc3mm.structures import VisualTokens
 from rc3mm.utils.dist import rank_and_world_size
 
 __all__ = ['LocalImages', 'RetrievalIndex', 'gather_rows']

@@ -79,9 +79,9 @@ class _Ranking:
 class RetrievalLoop(EvaluationLoop):
     """Image->text and text->image retrieval, a language at a time; serves as validation and as test loop.
 
-    A sample is an image with any number of texts in any languages. Candidates of a language are its texts and all
-    images. The rows handed to the evaluator are one a query (`kind='query'`) and, with `shortcut`, one an image and
-    language (`kind='shortcut'`), with `text_to_text` one a text and other language (`kind='text_query'`).
+    A sample is an image with any number of texts in any languages. Candidates of a language are its texts and the
+    images that have one. The rows handed to the evaluator are one a query (`kind='query'`) and, with `shortcut`, one an
+    image and language (`kind='shortcut'`), with `text_to_text` one a text and other language (`kind='text_query'`).
 
     Args:
         runner: the runner.
@@ -178,16 +178,17 @@ class RetrievalLoop(EvaluationLoop):
         """The rows of this rank's share of a language's queries."""
         numbers = index.of_language(language)
         text_ME, owner = index.text_ME[numbers], index.owner_M[numbers]
-        queries, right_texts = positives_of_images(owner, len(index.image_ids))
-        right_images = positives_of_texts(owner)
+        pool, member = owner.unique(return_inverse=True)  # images that have a text in this language
+        _, right_texts = positives_of_images(member, len(pool))
+        right_images = positives_of_texts(member)
         keep = max(self.rerank_topk, _SHOWN)
-        t2i = _Ranking.of(text_ME, index.image_NE, right_images, keep)
-        i2t = _Ranking.of(index.image_NE[queries], text_ME, right_texts, keep)
+        t2i = _Ranking.of(text_ME, index.image_NE[pool], right_images, keep)
+        i2t = _Ranking.of(index.image_NE[pool], text_ME, right_texts, keep)
         if self.rerank_topk:
             t2i_top, i2t_top = t2i.top_Qk[:, : self.rerank_topk], i2t.top_Qk[:, : self.rerank_topk]
             pairs = [
-                (t2i_top, numbers[:, None].expand_as(t2i_top)),
-                (queries[:, None].expand_as(i2t_top), numbers[i2t_top]),
+                (pool[t2i_top], numbers[:, None].expand_as(t2i_top)),
+                (pool[:, None].expand_as(i2t_top), numbers[i2t_top]),
             ]
             t2i_score, i2t_score = self._match(index, local, pairs, form)
             if self.rerank_by == 'itm+itc':
@@ -199,7 +200,7 @@ class RetrievalLoop(EvaluationLoop):
         rank, world_size = rank_and_world_size()
         rows = []
         for query in range(rank, len(numbers), world_size):
-            text, found = int(numbers[query]), t2i.top_Qk[query, :_SHOWN].tolist()
+            text, found = int(numbers[query]), pool[t2i.top_Qk[query, :_SHOWN]].tolist()
             rows.append(
                 {
                     **t2i.row(query, 't2i', language, text, index.texts[text][1]),
@@ -209,8 +210,8 @@ class RetrievalLoop(EvaluationLoop):
                     'positive_numbers': [int(owner[query])],
                 }
             )
-        for query in range(rank, len(queries), world_size):
-            image, found = int(queries[query]), numbers[i2t.top_Qk[query, :_SHOWN]].tolist()
+        for query in range(rank, len(pool), world_size):
+            image, found = int(pool[query]), numbers[i2t.top_Qk[query, :_SHOWN]].tolist()
             right = [int(numbers[place]) for place in right_texts.row(query)]
             rows.append(
                 {

@@ -1,7 +1,8 @@
 """Encoders, objectives and the models built of them; importing this fills the model registry."""
 
+from rc3mm.models.backbones import VLDataPreprocessor
 from rc3mm.models.detectors import RoiExtractor
-from rc3mm.models.encoders import FusionEncoder, PatchEncoder, RoiEncoder, TextEncoder
+from rc3mm.models.encoders import FusionEncoder, PatchEncoder, RoiEncoder, TextDecoder, TextEncoder
 from rc3mm.models.objectives import (
     ITC,
     ITM,
@@ -15,7 +16,8 @@ from rc3mm.models.objectives import (
     SoftTargetRegularizer,
     XVtCL,
 )
-from rc3mm.models.pretrainers import RC3, VLDataPreprocessor
+from rc3mm.models.pretrainers import RC3
+from rc3mm.models.tasks import VLClassifier, VLTranslator
 
 __all__ = [
     'ITC',
@@ -33,7 +35,10 @@ __all__ = [
     'RoiEncoder',
     'RoiExtractor',
     'SoftTargetRegularizer',
+    'TextDecoder',
     'TextEncoder',
+    'VLClassifier',
     'VLDataPreprocessor',
+    'VLTranslator',
     'XVtCL',
 ]

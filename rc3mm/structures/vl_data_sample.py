@@ -17,9 +17,13 @@ class VLDataSample(BaseDataElement):
     - `true_relevance` (float, optional): known only for synthetic weak pairs; for judging scorers, never an
       input.
 
+    - `item_id`, `label`, `answer`, `group`, `target`, `senses` (of tasks): see `rc3mm.datasets.benchmarks`.
+
     Data fields (set by a model in `predict` mode):
 
     - `image_embedding` (Tensor of shape (D,)): unit length.
     - `text_embeddings` (Tensor of shape (P, D)): unit length, one row a text.
     - `fused_embeddings` (Tensor of shape (P, D)): z(i, t), unit length.
+    - `scores` (Tensor of shape (C,)) and `prediction` (Tensor, a class): of a classifier.
+    - `hypothesis` (str): of a translator.
     """

@@ -1,6 +1,6 @@
-"""Retrieval metrics as a table: on the terminal by rich, in documents by Markdown."""
+"""Metrics as tables: on the terminal by rich, in documents by Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rc3mm.evaluation.functional.languages import sort_languages
 
-__all__ = ['headlines_table', 'metrics_markdown', 'metrics_table']
+__all__ = ['headlines_table', 'languages_markdown', 'languages_table', 'metrics_markdown', 'metrics_table']
 
 DIRECTIONS = ('t2i', 'i2t')
 MEAN = 'mean'
@@ -76,13 +76,63 @@ def headlines_table(metrics: Mapping[str, float], title: str) -> Table:
     return table
 
 
+def languages_table(metrics: Mapping[str, float], title: str) -> Table:
+    """A rich table of metrics by language: a row a language, then the mean without English.
+
+    Args:
+        metrics: Flat names such as `answers/de/accuracy` and `answers/mean_accuracy`; all others are ignored.
+        title: Stands above.
+
+    Raises:
+        ValueError: If no metric goes by language.
+    """
+    grid = _language_grid(metrics)
+    table = Table(title=title, title_justify='left', title_style='bold', box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    for place, name in enumerate(grid.header):
+        table.add_column(name, justify='right' if place else 'left', no_wrap=True)
+    for cells in grid.rows:
+        table.add_row(*cells, style='bold' if cells[0] == MEAN_LABEL else None)
+    return table
+
+
+def languages_markdown(metrics: Mapping[str, float], title: str) -> str:
+    """The same table in Markdown, its title a bold line above; arguments and errors as `languages_table`."""
+    return _markdown(_language_grid(metrics), title)
+
+
 def metrics_markdown(metrics: Mapping[str, float], *, setting: str, split: str, num_items: int) -> str:
     """The same table in Markdown, its title a bold line above; arguments and errors as `metrics_table`."""
-    grid = _grid(metrics)
+    return _markdown(_grid(metrics), _title(setting, split, num_items))
+
+
+def _markdown(grid: _Grid, title: str) -> str:
     rows = [[f'**{cell}**' for cell in cells] if cells[0] == MEAN_LABEL else cells for cells in grid.rows]
     lines = [grid.header, ['-', *['-:'] * (len(grid.header) - 1)], *rows]
     table = '\n'.join('|' + '|'.join(cells) + '|' for cells in lines)
-    return f'**{_title(setting, split, num_items)}**\n\n{table}\n'
+    return f'**{title}**\n\n{table}\n'
+
+
+def _language_grid(metrics: Mapping[str, float]) -> _Grid:
+    tables: dict[str, dict[str, float]] = {}
+    means: dict[str, float] = {}
+    for full_name, value in metrics.items():
+        parts = full_name.split('/')
+        if len(parts) == 3:
+            tables.setdefault(parts[1], {})[parts[2]] = value
+        elif len(parts) == 2 and parts[1].startswith('mean_'):
+            means[parts[1].removeprefix('mean_')] = value
+    if not tables:
+        raise ValueError(f'no metric by language among {sorted(metrics)[:5]}')
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    rows = [[language, *_cells(tables[language], names)] for language in sort_languages(tables)]
+    if means:
+        rows.append([MEAN_LABEL, *_cells(means, names)])
+    return _Grid(['language', *(name.replace('num_', '').replace('_', ' ') for name in names)], rows)
+
+
+def _cells(table: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    texts = {name: f'{value:,.0f}' if name.startswith('num_') else f'{value:.2f}' for name, value in table.items()}
+    return [texts.get(name, ABSENT) for name in names]
 
 
 def _title(setting: str, split: str, num_items: int) -> str:

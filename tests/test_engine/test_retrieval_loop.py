@@ -95,9 +95,10 @@ def by_hand(num_scenes: int = 22, topk: int = 0, with_towers: bool = False) -> d
     ranks = {}
     for own in dict.fromkeys(language):
         texts = [m for m in range(len(owner)) if language[m] == own]
+        pool = sorted({owner[m] for m in texts})  # images that no text of the language tells of are no candidates
         for m in texts:
-            ranks['t2i', own, m] = _rank(scores[:, m], matched[:, m], [owner[m]], topk)
-        for n in sorted({owner[m] for m in texts}):
+            ranks['t2i', own, m] = _rank(scores[pool, m], matched[pool, m], [pool.index(owner[m])], topk)
+        for n in pool:
             right = [place for place, m in enumerate(texts) if owner[m] == n]
             ranks['i2t', own, n] = _rank(scores[n, texts], matched[n, texts], right, topk)
     return ranks

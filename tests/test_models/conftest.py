@@ -23,13 +23,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny_rc3(objectives: Sequence[str] | dict[str, Any] = tuple(OBJECTIVES), seed: int = 0, **kwargs: Any) -> RC3:
-    """A model of about 250,000 parameters; the objectives by name or by config."""
-    torch.manual_seed(seed)
-    if not isinstance(objectives, dict):
-        objectives = {name: OBJECTIVES[name] for name in objectives}
-    config: dict[str, Any] = dict(
-        type='RC3',
+def tiny_backbone() -> dict[str, Any]:
+    """Encoders and fusion head, of about 230,000 parameters."""
+    return dict(
         text_encoder=dict(
             type='TextEncoder',
             config=dict(
@@ -55,9 +51,16 @@ def tiny_rc3(objectives: Sequence[str] | dict[str, Any] = tuple(OBJECTIVES), see
             mlp_ratio=2,
         ),
         roi_encoder=dict(type='RoiEncoder', feature_dim=192),
-        embed_dim=16,
-        form_probs=dict(both=1.0),
-        objectives=objectives,
+    )
+
+
+def tiny_rc3(objectives: Sequence[str] | dict[str, Any] = tuple(OBJECTIVES), seed: int = 0, **kwargs: Any) -> RC3:
+    """A model of about 250,000 parameters; the objectives by name or by config."""
+    torch.manual_seed(seed)
+    if not isinstance(objectives, dict):
+        objectives = {name: OBJECTIVES[name] for name in objectives}
+    config: dict[str, Any] = dict(
+        type='RC3', embed_dim=16, form_probs=dict(both=1.0), objectives=objectives, **tiny_backbone()
     )
     config.update(kwargs)
     model = MODELS.build(config)
@@ -96,3 +99,8 @@ def batch() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def rc3() -> Callable[..., RC3]:
     return tiny_rc3
+
+
+@pytest.fixture
+def backbone() -> Callable[[], dict[str, Any]]:
+    return tiny_backbone

@@ -68,7 +68,7 @@ def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_pa
     ablation = dict(seeds=[0, 1], arms=dict(base=dict(), other=dict(config=other, seeds=[1], options=['a=1'])))
     args = SimpleNamespace(arms=None, seeds=None, cfg_options=['b=2'], config='configs/ablations/weak_pairs.py')
     runs = module.plan_runs(args, ablation, tmp_path)
-    assert [(run.arm, run.seed) for run in runs] == [('base', 0), ('base', 1), ('other', 1)]
+    assert [(run.name, run.seed) for run in runs] == [('base', 0), ('base', 1), ('other', 1)]
     assert [Path(run.config).name for run in runs] == ['weak_pairs.py', 'weak_pairs.py', 'soft_target.py']
     assert runs[2].options == ['b=2', 'randomness.seed=1', 'train_dataloader.sampler.seed=1', 'a=1']
     assert all(run.tests == {'test': []} for run in runs) and runs[2].folder == tmp_path / 'other/1'
@@ -76,7 +76,7 @@ def test_arms_may_have_configs_and_seeds_of_their_own(module: ModuleType, tmp_pa
     assert len({run.digest for run in runs}) == 3
     assert [run.digest for run in module.plan_runs(args, ablation, tmp_path)] == [run.digest for run in runs]
     args.seeds = [7]
-    assert [(run.arm, run.seed) for run in module.plan_runs(args, ablation, tmp_path)] == [('base', 7), ('other', 7)]
+    assert [(run.name, run.seed) for run in module.plan_runs(args, ablation, tmp_path)] == [('base', 7), ('other', 7)]
 
 
 def test_report_by_language_and_with_curves(module: ModuleType, tmp_path: Path) -> None:

@@ -6,40 +6,15 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ..paths import *
+    from .backbone_base import *
 
-from rc3mm.models import (
-    ITC,
-    ITM,
-    MLM,
-    MRM,
-    RC3,
-    TLM,
-    VTLM,
-    BandRegularizer,
-    FusionEncoder,
-    PatchEncoder,
-    RoiEncoder,
-    RXVtCL,
-    TextEncoder,
-    VLDataPreprocessor,
-    XVtCL,
-)
-
-width = 768
+from rc3mm.models import ITC, ITM, MLM, MRM, RC3, TLM, VTLM, BandRegularizer, RXVtCL, XVtCL
 
 model = dict(
     type=RC3,
-    # This ViT was trained on images normalised to [-1, 1], not by ImageNet's mean and deviation.
-    data_preprocessor=dict(type=VLDataPreprocessor, mean=[127.5] * 3, std=[127.5] * 3),
-    # an image's two texts differ in length: in four groups of like lengths a few tokens in a hundred are padding
-    text_encoder=dict(type=TextEncoder, pretrained=text_weights, length_groups=4),
-    patch_encoder=dict(type=PatchEncoder, model_name='vit_base_patch16_224', **patch_weights),
-    roi_encoder=dict(type=RoiEncoder, feature_dim=2048),
-    fusion=dict(type=FusionEncoder, width=width, depth=6, heads=12, dropout=0.1),
+    **backbone,
     embed_dim=256,
     form_probs=dict(roi=0.2, patch=0.3, both=0.25, split=0.25),
-    test_form='both',
     objectives=dict(
         itc=dict(type=ITC, sources=('strict', 'weak')),
         itm=dict(type=ITM, width=width, sources=('strict', 'weak')),

@@ -5,11 +5,14 @@ from rc3mm.datasets.transforms.known_relevance import KnownRelevance
 from rc3mm.datasets.transforms.packing import PackVLInputs
 from rc3mm.datasets.transforms.regions import DetectorImage, LoadRegions
 from rc3mm.datasets.transforms.relevance import ScoreRelevance
+from rc3mm.datasets.transforms.tasks import Conceal, EachImage, TokenizeTarget
 from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 
 __all__ = [
+    'Conceal',
     'DecodeImage',
     'DetectorImage',
+    'EachImage',
     'KnownRelevance',
     'LoadRegions',
     'MaskTokens',
@@ -18,4 +21,5 @@ __all__ = [
     'RoiPixels',
     'ScoreRelevance',
     'Tokenize',
+    'TokenizeTarget',
 ]

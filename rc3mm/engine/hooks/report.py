@@ -13,14 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from rc3mm.engine.evaluation_suite import EvaluationSuite
+from rc3mm.engine.prediction_loop import PredictionLoop
 from rc3mm.engine.retrieval_loop import RetrievalLoop
-from rc3mm.evaluation.metrics import RetrievalMetric
+from rc3mm.evaluation.metrics import PerItemMetric, RetrievalMetric
 from rc3mm.registry import HOOKS
 from rc3mm.utils.results import write_results
 from rc3mm.visualization import (
+    CaptionedImage,
     GalleryRow,
+    draw_captions,
     draw_gallery,
     headlines_table,
+    languages_markdown,
+    languages_table,
     metrics_markdown,
     metrics_table,
     plot_losses,
@@ -97,6 +102,8 @@ class ReportHook(Hook):
             self._report_retrieval(runner, loop, metrics, facts)
         elif isinstance(loop, EvaluationSuite):
             self._report_suite(runner, loop, metrics, facts)
+        elif isinstance(loop, PredictionLoop):
+            self._report_predictions(runner, loop, metrics, facts)
         else:
             print_table(headlines_table(metrics, f'{facts["setting"]}, split {facts["split"]}'))
 
@@ -118,14 +125,30 @@ class ReportHook(Hook):
     def _folder(self, runner: Runner) -> Path:
         return Path(self.show_dir or runner.work_dir)
 
-    def _report_retrieval(
-        self, runner: Runner, loop: RetrievalLoop, metrics: dict[str, float], facts: dict[str, Any]
+    def _report_predictions(
+        self, runner: Runner, loop: PredictionLoop, metrics: dict[str, float], facts: dict[str, Any]
     ) -> None:
-        items = [item for m in loop.evaluator.metrics if isinstance(m, RetrievalMetric) for item in m.items]
+        items = [item for m in loop.evaluator.metrics if isinstance(m, PerItemMetric) for item in m.items]
+        self._write_items(items)
+        title = f'{facts["setting"]}, split {facts["split"]}'
+        if self.gallery_rows and items:
+            path = self._folder(runner) / 'gallery.png'
+            draw_captions(prediction_rows(items, loop.dataloader.dataset, self.gallery_rows), path, title)
+            runner.logger.info(f'gallery: {path}')
+        (Path(runner.work_dir) / 'results.md').write_text(languages_markdown(metrics, title), encoding='utf-8')
+        print_table(languages_table(metrics, title))
+
+    def _write_items(self, items: Sequence[dict[str, Any]]) -> None:
         if self.out_item:
             lines = (json.dumps(item, ensure_ascii=False) for item in items)
             Path(self.out_item).parent.mkdir(parents=True, exist_ok=True)
             Path(self.out_item).write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+    def _report_retrieval(
+        self, runner: Runner, loop: RetrievalLoop, metrics: dict[str, float], facts: dict[str, Any]
+    ) -> None:
+        items = [item for m in loop.evaluator.metrics if isinstance(m, RetrievalMetric) for item in m.items]
+        self._write_items(items)
         if self.gallery_rows:
             path = self._folder(runner) / 'gallery.png'
             rows = gallery_rows(items, loop.dataloader.dataset, self.gallery_rows)
@@ -209,3 +232,31 @@ def _gallery_row(item: dict[str, Any], dataset: Any) -> GalleryRow:
 
 def _image(dataset: Any, number: int) -> np.ndarray:
     return dataset.get_image(number)
+
+
+def prediction_rows(items: Sequence[dict[str, Any]], dataset: Any, per_language: int) -> list[CaptionedImage]:
+    """Choose items for the gallery of a task: evenly spread ones, not the best ones.
+
+    Args:
+        items: rows of `ClassificationMetric` or `TranslationMetric`.
+        dataset: gives the images by their `number`.
+        per_language: how many a language.
+    """
+    rows = []
+    for place, language in enumerate(dict.fromkeys(item['language'] for item in items)):
+        own = [item for item in items if item['language'] == language]
+        for k in range(per_language):
+            item = own[(len(own) * (2 * k + 1) // (2 * per_language) + place * 7) % len(own)]
+            if 'hypothesis' in item:
+                said, right = item['hypothesis'], item['reference']
+            else:
+                said, right = item['predicted_answer'], item['answer']
+            rows.append(
+                CaptionedImage(
+                    name=f'{language}: {"right" if said == right else "wrong"}',
+                    texts=[(item.get('text_language', language), item['text']), (language, f'-> {said}')],
+                    image=_image(dataset, item['number']),
+                    note='' if said == right else f'right: {right}',
+                )
+            )
+    return rows

@@ -1,7 +1,7 @@
 """The pre-training objectives, one a file, and the batch context that they share."""
 
 from rc3mm.models.objectives.base import Objective
-from rc3mm.models.objectives.context import BatchContext, ContextModel, VisualTokens
+from rc3mm.models.objectives.context import BatchContext, ContextModel
 from rc3mm.models.objectives.itc import ITC
 from rc3mm.models.objectives.itm import ITM
 from rc3mm.models.objectives.mlm import MLM, VTLM
@@ -25,6 +25,5 @@ __all__ = [
     'Objective',
     'RXVtCL',
     'SoftTargetRegularizer',
-    'VisualTokens',
     'XVtCL',
 ]

@@ -5,7 +5,6 @@ fusion head, E width of the embeddings, K masked positions. Text row (i, k) of a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,39 +13,10 @@ from torch import Tensor, nn
 
 from rc3mm.models.layers import draw_masked_regions
 from rc3mm.models.losses import PairSimilarities, pair_similarities
-from rc3mm.structures import VisualForm, VLDataSample
+from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
 from rc3mm.utils.dist import rank_and_world_size
 
-__all__ = ['BatchContext', 'ContextModel', 'VisualTokens']
-
-
-@dataclass(frozen=True)
-class VisualTokens:
-    """Visual tokens of a batch, regions first, then patches.
-
-    Attributes:
-        tokens_BVD: token features.
-        mask_BV: boolean, True at real tokens.
-        is_roi_V: boolean, True at region tokens.
-    """
-
-    tokens_BVD: Tensor
-    mask_BV: Tensor
-    is_roi_V: Tensor
-
-    def visible_BV(self, form: VisualForm) -> Tensor:
-        """The tokens that belong to a visual form, shape (B, V); all of an image that has none of that form."""
-        if form is VisualForm.BOTH:
-            return self.mask_BV
-        visible_BV = self.mask_BV & (self.is_roi_V if form is VisualForm.ROI else ~self.is_roi_V)
-        return torch.where(visible_BV.any(1, keepdim=True), visible_BV, self.mask_BV)
-
-    def select(self, rows_M: Tensor) -> 'VisualTokens':
-        """The tokens of images by number, repeats allowed."""
-        # Unlike indexing, whose gradient is summed by racing threads on CPU, this is repeatable to the bit.
-        return VisualTokens(
-            self.tokens_BVD.index_select(0, rows_M), self.mask_BV.index_select(0, rows_M), self.is_roi_V
-        )
+__all__ = ['BatchContext', 'ContextModel']
 
 
 class ContextModel(Protocol):

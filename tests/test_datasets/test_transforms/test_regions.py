@@ -67,7 +67,7 @@ def test_an_image_without_regions_keeps_its_place_in_the_batch() -> None:
 
 def test_images_that_are_a_makeshift_are_no_choice() -> None:
     """With `drop_image`, whether a batch holds images depends on what is missing; its form must not."""
-    from rc3mm.models.pretrainers.view_forms import ViewForms
+    from rc3mm.models.backbones.view_forms import ViewForms
 
     forms = ViewForms(dict(roi=0.5, patch=0.5))
     transform = load(drop_image=True)

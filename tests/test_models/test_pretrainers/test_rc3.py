@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from rc3mm.models.pretrainers import NonFiniteLossError
+from rc3mm.models.backbones import NonFiniteLossError
 from rc3mm.structures import VisualForm
 
 

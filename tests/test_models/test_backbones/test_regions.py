@@ -8,7 +8,7 @@ import torch
 
 from rc3mm.datasets import EmojiStrict, LoadRegions, PackVLInputs, RoiStore, Tokenize, vl_collate
 from rc3mm.datasets.roi import RoiManifest, begin_store, finish_store, write_shard
-from rc3mm.models.pretrainers.regions import extract_regions
+from rc3mm.models.backbones.regions import extract_regions
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm
 

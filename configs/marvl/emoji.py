@@ -1,0 +1,28 @@
+"""MaRVL's twin on EmojiScenes: is a sentence true of two pictures? Tuned in English, asked in six languages.
+
+Command:  python tools/train.py configs/marvl/emoji.py
+          (all tasks, controls and the table: make suite)
+Time:     three to five minutes on one CPU core
+Result:   not measured yet.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.emoji_tasks import *
+    from .._base_.default_runtime import *
+    from .._base_.models.backbone_tiny import *
+    from .._base_.schedules.finetune_emoji import *
+
+from rc3mm.datasets import EmojiPairs, MixedSources
+from rc3mm.evaluation import ClassificationMetric
+from rc3mm.models import VLClassifier
+
+model = dict(type=VLClassifier, num_classes=2, num_images=2, **backbone)
+
+train = dict(type=EmojiPairs, num_items=40000, languages=('en',), seed=11, pipeline=pipeline, **world)
+train_dataloader = dict(dataset=dict(type=MixedSources, sources=dict(nlvr2=train)), **train_loader)
+test_dataloader = dict(
+    dataset=dict(type=EmojiPairs, num_items=1200, split='test', pipeline=pipeline, **world), **eval_loader
+)
+test_evaluator = [dict(type=ClassificationMetric)]

@@ -1,0 +1,42 @@
+"""Translation with an image on EmojiScenes: the image tells which sense an English word has; into de, fr, cs.
+
+Command:  python tools/train.py configs/mmt/emoji.py
+          (all tasks, controls and the table: make suite)
+Time:     three to five minutes on one CPU core
+Result:   not measured yet.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.emoji_tasks import *
+    from .._base_.default_runtime import *
+    from .._base_.models.backbone_tiny import *
+    from .._base_.schedules.finetune_emoji import *
+
+from rc3mm.datasets import EmojiTranslation, MixedSources, TokenizeTarget
+from rc3mm.evaluation import TranslationMetric
+from rc3mm.models import TextDecoder, VLTranslator
+
+targets = ('de', 'fr', 'cs')
+
+model = dict(
+    type=VLTranslator,
+    decoder=dict(type=TextDecoder, depth=2, heads=4, mlp_ratio=2),  # as the fusion head, whose weights it starts from
+    tokenizer=tokenizer,
+    start_tokens=2,  # the start and the language's tag
+    search=dict(beams=4, max_length=60),
+    image='right',  # or, for controls, 'wrong' or 'none'
+    **backbone,
+)
+
+tokenize_target = dict(type=TokenizeTarget, tokenizer=tokenizer, max_length=60, tags=targets)
+pipeline = [conceal, tokenize, tokenize_target, pack]
+translation = dict(type=EmojiTranslation, target_languages=targets, pipeline=pipeline, **world)
+train_dataloader = dict(
+    dataset=dict(type=MixedSources, sources=dict(translation=dict(translation, num_items=20_000, seed=11))),
+    **train_loader,
+)
+test_dataloader = dict(dataset=dict(translation, num_items=600, split='test'), **eval_loader)
+test_cfg.update(setting='supervised')
+test_evaluator = [dict(type=TranslationMetric)]

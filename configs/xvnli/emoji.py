@@ -1,0 +1,28 @@
+"""XVNLI's twin on EmojiScenes: contradicted, not to be told, or entailed by a scene with a curtain.
+
+Command:  python tools/train.py configs/xvnli/emoji.py
+          (all tasks, controls and the table: make suite)
+Time:     three to five minutes on one CPU core
+Result:   not measured yet.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.emoji_tasks import *
+    from .._base_.default_runtime import *
+    from .._base_.models.backbone_tiny import *
+    from .._base_.schedules.finetune_emoji import *
+
+from rc3mm.datasets import EmojiEntailment, MixedSources
+from rc3mm.evaluation import ClassificationMetric
+from rc3mm.models import VLClassifier
+
+model = dict(type=VLClassifier, num_classes=3, **backbone)
+
+train = dict(type=EmojiEntailment, num_items=30000, languages=('en',), seed=11, pipeline=pipeline, **world)
+train_dataloader = dict(dataset=dict(type=MixedSources, sources=dict(xvnli=train)), **train_loader)
+test_dataloader = dict(
+    dataset=dict(type=EmojiEntailment, num_items=1200, split='test', pipeline=pipeline, **world), **eval_loader
+)
+test_evaluator = [dict(type=ClassificationMetric)]

@@ -1,0 +1,49 @@
+"""The prediction loop: from a config to metrics, by the real runner."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from rc3mm.registry import RUNNERS
+
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = {'xgqa': 4, 'xvnli': 3, 'marvl': 4, 'mmt': 2}
+
+
+def small(task: str, folder: Path) -> Config:
+    """A configuration of three steps without pre-training, tested on a few items a language."""
+    cfg = Config.fromfile(str(ROOT / f'configs/{task}/emoji.py'))
+    cfg.work_dir, cfg.load_from, cfg.launcher = str(folder), None, 'none'
+    cfg.train_cfg.max_iters = 3
+    cfg.train_dataloader.sampler.batch_size = 8
+    cfg.test_dataloader.dataset.num_items = TASKS[task]
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='ReportHook', out_item=str(folder / 'items.jsonl'))]
+    return cfg
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_train_and_test(task: str, tmp_path: Path) -> None:
+    cfg = small(task, tmp_path)
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    metrics = runner.test()
+    languages = ('de', 'fr', 'cs') if task == 'mmt' else ('en', 'de', 'fr', 'cs', 'ja', 'zh')
+    prefix, name = ('translation', 'bleu') if task == 'mmt' else ('answers', 'accuracy')
+    for language in languages:
+        assert metrics[f'{prefix}/{language}/num_items'] == TASKS[task]
+        assert 0 <= metrics[f'{prefix}/{language}/{name}'] <= 100
+    assert f'{prefix}/mean_{name}' in metrics
+    written: dict[str, Any] = json.loads((tmp_path / 'results.json').read_text())
+    assert written['metrics'] == pytest.approx(metrics) and written['split'] == 'test'
+    assert (tmp_path / 'gallery.png').stat().st_size > 5000
+    table = (tmp_path / 'results.md').read_text()
+    assert all(f'|{language}|' in table for language in languages) and '**mean w/o en**' in table
+    items = [json.loads(line) for line in (tmp_path / 'items.jsonl').read_text().splitlines()]
+    dataset = runner.test_loop.dataloader.dataset
+    assert len(items) == len(dataset) == TASKS[task] * len(languages)
+    for item in items:
+        sample = dataset.get_sample(item['number'])
+        assert sample['item_id'] == item['item_id'] and sample['texts'][0][1] == item['text']
