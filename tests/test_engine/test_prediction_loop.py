@@ -10,7 +10,8 @@ from mmengine.config import Config
 from rc3mm.registry import RUNNERS
 
 ROOT = Path(__file__).resolve().parents[2]
-TASKS = {'xgqa': 4, 'xvnli': 3, 'marvl': 4, 'mmt': 2}
+TASKS = {'xgqa': 4, 'xvnli': 3, 'marvl': 4, 'mmt': 2}  # items that belong together
+SUITE = Config.fromfile(str(ROOT / 'configs/suites/emoji_scenes.py')).suite.to_dict()
 
 
 def small(task: str, folder: Path) -> Config:
@@ -24,6 +25,26 @@ def small(task: str, folder: Path) -> Config:
     return cfg
 
 
+def check_suite(task: str, cfg: Config, metrics: dict[str, float]) -> None:
+    """What the suite wants to tabulate is there, under the setting that it names."""
+    entry = SUITE['tasks'][task]
+    assert cfg.test_cfg.setting == entry.get('setting', SUITE['setting'])
+    for metric in entry['metrics'].values():
+        for language in entry.get('languages', ('en', 'de', 'fr', 'cs', 'ja', 'zh')):
+            assert metric.format(language) in metrics
+
+
+def test_retrieval_is_tuned_with_one_text_an_image(tmp_path: Path) -> None:
+    cfg = Config.fromfile(str(ROOT / 'configs/retrieval/emoji.py'))
+    cfg.work_dir, cfg.load_from, cfg.launcher = str(tmp_path), None, 'none'
+    cfg.train_cfg.max_iters = 2
+    cfg.train_dataloader.sampler.batch_size = 4
+    cfg.test_dataloader.dataset.num_scenes = 4
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    check_suite('retrieval', cfg, runner.test())
+
+
 @pytest.mark.parametrize('task', TASKS)
 def test_train_and_test(task: str, tmp_path: Path) -> None:
     cfg = small(task, tmp_path)
@@ -31,6 +52,7 @@ def test_train_and_test(task: str, tmp_path: Path) -> None:
     runner.train()
     metrics = runner.test()
     languages = ('de', 'fr', 'cs') if task == 'mmt' else ('en', 'de', 'fr', 'cs', 'ja', 'zh')
+    check_suite(task, cfg, metrics)
     prefix, name = ('translation', 'bleu') if task == 'mmt' else ('answers', 'accuracy')
     for language in languages:
         assert metrics[f'{prefix}/{language}/num_items'] == TASKS[task]
