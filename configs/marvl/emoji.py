@@ -3,7 +3,7 @@
 Command:  python tools/train.py configs/marvl/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     three to five minutes on one CPU core
-Result:   not measured yet.
+Result:   on val, after 500 steps: 50.0, which is chance: these settings do not learn it.
 """
 
 from mmengine.config import read_base

