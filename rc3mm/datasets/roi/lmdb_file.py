@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from rc3mm.datasets.roi.record import require
+from rc3mm.utils.optional import require
 
 __all__ = ['LmdbFile']
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import importlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from rc3mm.structures.regions import Regions, RegionsError
 
-__all__ = ['Background', 'RoiRecordError', 'as_array', 'as_size', 'make_regions', 'require']
+__all__ = ['Background', 'RoiRecordError', 'as_array', 'as_size', 'make_regions']
 
 Background = Literal['first', 'last']
 
@@ -32,19 +31,6 @@ class RoiRecordError(RegionsError):
     def __init__(self, where: str, reason: str, detail: str) -> None:
         super().__init__(f'{where}: {reason}: {detail}. Make this record anew, or leave the image out')
         self.reason = reason
-
-
-def require(package: str, what: str) -> Any:
-    """An optional package.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; the message says how to get it.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        name = package.partition('.')[0]
-        raise ModuleNotFoundError(f'{what} needs the package {name}: pip install {name}', name=name) from error
 
 
 def as_array(record: Mapping[Any, Any], names: tuple[str, ...], where: str) -> np.ndarray | None:

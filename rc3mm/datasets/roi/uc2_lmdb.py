@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rc3mm.datasets.roi.lmdb_regions import LmdbRegions
-from rc3mm.datasets.roi.record import RoiRecordError, as_array, make_regions, require
+from rc3mm.datasets.roi.record import RoiRecordError, as_array, make_regions
 from rc3mm.registry import DATASETS
 from rc3mm.structures.regions import Regions
+from rc3mm.utils.optional import require
 
 __all__ = ['Uc2Lmdb']
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rc3mm.evaluation.functional.translation import CorpusScore, bleu_tokenizer, check_pairs, make_bleu, require
+from rc3mm.evaluation.functional.translation import CorpusScore, bleu_tokenizer, check_pairs, make_bleu
+from rc3mm.utils.optional import require
 
 __all__ = ['mean_meteor', 'meteor_resources']
 

@@ -1,9 +1,10 @@
 """Corpus BLEU and chrF, as sacreBLEU computes and signs them."""
 
-import importlib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from rc3mm.utils.optional import require
 
 __all__ = [
     'CorpusScore',
@@ -12,7 +13,6 @@ __all__ = [
     'corpus_bleu',
     'corpus_chrf',
     'make_bleu',
-    'require',
     'sense_accuracy',
 ]
 
@@ -34,19 +34,6 @@ class CorpusScore(NamedTuple):
 
     value: float
     signature: str
-
-
-def require(package: str, what: str) -> Any:
-    """An optional package or module of one.
-
-    Raises:
-        ModuleNotFoundError: It is not installed; the message says how to get it.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        name = package.partition('.')[0]
-        raise ModuleNotFoundError(f'{what} needs the package {name}: pip install {name}', name=name) from error
 
 
 def bleu_tokenizer(language: str) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rc3mm.models.backbones import VisionLanguageModel
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VLDataSample
+from rc3mm.utils.dist import all_reduce_sum, rank_and_world_size
 
 __all__ = ['VLClassifier']
 
@@ -64,12 +65,16 @@ class VLClassifier(VisionLanguageModel):
         return self.head(fused.view(len(fused) // images, -1))
 
     def losses(self, inputs: dict[str, Any], data_samples: list[VLDataSample]) -> dict[str, Tensor]:
-        """`loss_answer`, cross-entropy over the items that have a label, and `answer_acc`, the share told right."""
+        """`loss_answer`, cross-entropy, and `answer_acc`, the share told right; items with label -1 teach nothing.
+
+        The loss is a mean over the labelled items of the global batch, however they are spread over processes.
+        """
         (form,) = self.sample_forms(inputs, 1)
         logits, label = self.outputs(inputs, form).float(), inputs['label']
-        labelled = (label >= 0).sum().clamp(min=1)
-        loss = F.cross_entropy(logits, label, ignore_index=-1, reduction='sum') / labelled
-        return {'loss_answer': loss, 'answer_acc': (logits.argmax(1) == label).sum() / labelled}
+        labelled = (label >= 0).sum()
+        everywhere = all_reduce_sum(labelled.float()).clamp(min=1) / rank_and_world_size()[1]
+        loss = F.cross_entropy(logits, label, ignore_index=-1, reduction='sum') / everywhere
+        return {'loss_answer': loss, 'answer_acc': (logits.argmax(1) == label).sum() / labelled.clamp(min=1)}
 
     def predict(self, inputs: dict[str, Any], data_samples: list[VLDataSample], form: VisualForm) -> list[VLDataSample]:
         """The data samples with `scores` (C,), log probabilities, and `prediction`, the best class."""

@@ -14,6 +14,7 @@ from rc3mm.datasets import vl_collate
 from rc3mm.models.tasks.translation import VLTranslator
 from rc3mm.registry import DATASETS
 from rc3mm.structures import VisualForm, VLDataSample
+from tests.test_models.conftest import tiny_backbone
 
 WIDTH = 32
 BOTH = VisualForm.BOTH
@@ -23,31 +24,7 @@ def tiny_translator(seed: int = 0, **options: Any) -> VLTranslator:
     """With the backbone of the tiny RC3 of these tests; in evaluation mode."""
     torch.manual_seed(seed)
     config: dict[str, Any] = dict(
-        text_encoder=dict(
-            type='TextEncoder',
-            config=dict(
-                vocab_size=6000,
-                hidden_size=WIDTH,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                intermediate_size=2 * WIDTH,
-                max_position_embeddings=130,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            ),
-        ),
-        fusion=dict(type='FusionEncoder', width=WIDTH, depth=2, heads=2, mlp_ratio=2),
-        patch_encoder=dict(
-            type='PatchEncoder',
-            model_name='vit_tiny_patch16_224',
-            img_size=32,
-            patch_size=8,
-            embed_dim=WIDTH,
-            depth=1,
-            num_heads=2,
-            mlp_ratio=2,
-        ),
-        roi_encoder=dict(type='RoiEncoder', feature_dim=192),
+        **tiny_backbone(),
         decoder=dict(type='TextDecoder', depth=2, heads=2, mlp_ratio=2, max_positions=64),
         tokenizer='emoji',
         search=dict(beams=3, max_length=30),
