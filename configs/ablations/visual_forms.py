@@ -29,6 +29,7 @@ train_dataloader['dataset']['sources']['strict'].update(num_scenes=num_strict)
 train_dataloader['dataset']['sources']['strict']['pipeline'].insert(
     0, dict(**load, source=dict(type=RoiStore, path=f'{stores}/strict', feature_dim=256))
 )
+train_dataloader['sampler']['ratios'].update(task_texts=0)  # retrieval needs none of their words
 train_dataloader['dataset']['sources']['weak'].update(num_scenes=num_weak)
 train_dataloader['dataset']['sources']['weak']['pipeline'].insert(
     0, dict(**load, source=dict(type=RoiStore, path=f'{stores}/weak', feature_dim=256))

@@ -12,10 +12,10 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.datasets.emoji_tasks import *
     from .._base_.default_runtime import *
-    from .._base_.models.backbone_tiny import *
+    from .._base_.models.backbone_tiny_regions import *
     from .._base_.schedules.finetune_emoji import *
 
-from rc3mm.datasets import EmojiTranslation, MixedSources, TokenizeTarget
+from rc3mm.datasets import EmojiTranslation, MaskSource, MixedSources, TokenizeTarget
 from rc3mm.evaluation import TranslationMetric
 from rc3mm.models import TextDecoder, VLTranslator
 
@@ -38,6 +38,9 @@ train_dataloader = dict(
     dataset=dict(type=MixedSources, sources=dict(translation=dict(translation, num_items=20_000, seed=11))),
     **train_loader,
 )
+# who can read everything does not look: a part of the words is hidden in training
+hide = dict(type=MaskSource, tokenizer=tokenizer, probability=0.3)
+train_dataloader['dataset']['sources']['translation'].update(pipeline=[conceal, tokenize, hide, tokenize_target, pack])
 test_dataloader = dict(dataset=dict(translation, num_items=600, split='test'), **eval_loader)
 test_cfg.update(setting='supervised')
 test_evaluator = [dict(type=TranslationMetric)]

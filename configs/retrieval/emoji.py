@@ -11,7 +11,7 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.datasets.emoji_tasks import *
     from .._base_.default_runtime import *
-    from .._base_.models.backbone_tiny import *
+    from .._base_.models.backbone_tiny_regions import *
     from .._base_.schedules.finetune_emoji import *
 
 from rc3mm.datasets import EmojiRetrieval, MixedSources

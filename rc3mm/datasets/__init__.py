@@ -18,7 +18,7 @@ from rc3mm.datasets.benchmarks import (
 from rc3mm.datasets.collate import vl_collate
 from rc3mm.datasets.emoji_composed_tasks import EmojiPairs, EmojiTranslation
 from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
-from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiVQA
+from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiTaskTexts, EmojiVQA
 from rc3mm.datasets.mixed import MixedSources
 from rc3mm.datasets.roi import RoiStore
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
@@ -30,6 +30,7 @@ from rc3mm.datasets.transforms import (
     EachImage,
     KnownRelevance,
     LoadRegions,
+    MaskSource,
     MaskTokens,
     PackVLInputs,
     ResizeImage,
@@ -53,6 +54,7 @@ __all__ = [
     'EmojiParallel',
     'EmojiRetrieval',
     'EmojiStrict',
+    'EmojiTaskTexts',
     'EmojiTranslation',
     'EmojiVQA',
     'EmojiWeak',
@@ -62,6 +64,7 @@ __all__ = [
     'LoadRegions',
     'MSCOCORetrieval',
     'MaRVL',
+    'MaskSource',
     'MaskTokens',
     'MixedSourceSampler',
     'MixedSources',

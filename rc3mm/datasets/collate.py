@@ -14,12 +14,13 @@ __all__ = ['vl_collate']
 
 
 @FUNCTIONS.register_module()
-def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, Any]:
+def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1, share_images: bool = False) -> dict[str, Any]:
     """Stack and pad what `PackVLInputs` returned.
 
     Args:
         samples: packed samples of one source.
         pad_id: token id of padding (1 for XLM-R).
+        share_images: keep an image that several items have in common, by its id, but once.
 
     Returns:
         `data_samples` (a list) and `inputs`: `image` (B, 3, H, W) uint8, or, where only some samples with regions have
@@ -30,11 +31,12 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `label`
         (B,); `target_ids` and `target_mask` (B, L); `iteration` and `step_seed` (numbers); `roi_only` (True: images are
         there for want of regions alone). With `images`, an item has I of them: `images_per_item` is I, and what is said
-        of B above holds for B x I images, all of the first item first.
+        of B above holds for B x I images, all of the first item first. With `share_images`, what belongs to images is
+        said of the different ones, in the order in which they come, and `image_index` (B,) tells that of each item.
 
     Raises:
-        ValueError: the samples come from several sources, differ in their keys, or disagree on what a batch
-            shares.
+        ValueError: the samples come from several sources, differ in their keys, disagree on what a batch shares, or
+            are to share images but have several each.
     """
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
@@ -43,6 +45,10 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
     names = [sample.image_id for sample in data_samples]
     packed = [dict(sample['inputs']) for sample in samples]
     images = [inputs.pop('images', None) for inputs in packed]
+    if share_images:
+        if any(images):
+            raise ValueError('images can be shared by items of one image each, these have several')
+        return {'inputs': _stack_shared(packed, names, pad_id), 'data_samples': data_samples}
     inputs = _stack(packed, names, pad_id)
     counts = {len(item or ()) for item in images}
     if len(counts) != 1:
@@ -52,6 +58,17 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1) -> dict[str, 
         inputs |= _stack(several, [f'{name} {n}' for name in names for n in range(len(images[0]))], pad_id)
         inputs['images_per_item'] = len(images[0])
     return {'inputs': inputs, 'data_samples': data_samples}
+
+
+def _stack_shared(packed: Sequence[dict[str, Any]], names: Sequence[str], pad_id: int) -> dict[str, Any]:
+    """As `_stack`, but of each image once, with `image_index`."""
+    number = {name: position for position, name in enumerate(dict.fromkeys(names))}
+    first = dict(zip(reversed(names), reversed(packed), strict=True))
+    looks = [{key: value for key, value in first[name].items() if key in _OF_IMAGES} for name in number]
+    rest = [{key: value for key, value in inputs.items() if key not in _OF_IMAGES} for inputs in packed]
+    inputs = _stack(rest, names, pad_id) | _stack(looks, list(number), pad_id)
+    inputs['image_index'] = torch.tensor([number[name] for name in names])
+    return inputs
 
 
 def _stack(packed: Sequence[dict[str, Any]], names: Sequence[str], pad_id: int) -> dict[str, Any]:
@@ -138,6 +155,7 @@ def _shared(values: list[int], pad_id: int, key: str) -> dict[str, int]:
     return {key: values[0]}
 
 
+_OF_IMAGES = {'image', 'detector_image', 'image_size', 'roi_features', 'roi_boxes', 'roi_class_probs', 'roi_only'}
 _COLLATORS: dict[str, Callable[..., dict[str, Any]]] = {
     'image': _image,
     'roi_features': _roi_features,

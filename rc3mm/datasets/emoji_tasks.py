@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rc3mm.datasets.emoji.choices import pick_other
 from rc3mm.datasets.emoji.combinations import split_key
 from rc3mm.datasets.emoji.curtain import draw_covered_cell, render_covered
 from rc3mm.datasets.emoji.entailment import LABELS, Hypothesis, draw_hypotheses, hypothesis_text
 from rc3mm.datasets.emoji.questions import KINDS, Question, answer_names, draw_question, question_text
 from rc3mm.datasets.emoji.render import render
 from rc3mm.datasets.emoji.scene import EVAL_SIZES, Scene
+from rc3mm.datasets.emoji.task_texts import draw_task_text, task_text
 from rc3mm.datasets.emoji_scenes import EmojiScenes
 from rc3mm.registry import DATASETS
 
@@ -53,6 +55,7 @@ class EmojiTask(EmojiScenes):
             raise ValueError(f'scenes of {name} hold at least {self.least_objects} objects, not {tuple(sizes)}')
         super().__init__(num_scenes=self._scenes_needed(num_items), level=level, sizes=sizes, **world)
         self.num_items = num_items
+        self._seen: tuple[int, Any] = (-1, None)
 
     def _scenes_needed(self, num_items: int) -> int:
         """How many scenes of the world's own order so many items take."""
@@ -84,7 +87,17 @@ class EmojiTask(EmojiScenes):
 
     def get_scene(self, index: int) -> Scene:
         """The scene behind a sample."""
-        return self.scene(self.locate(index)[1] // self.items_per_unit)
+        return self._once(self.locate(index)[1] // self.items_per_unit)[0]
+
+    def _once(self, unit: int) -> tuple[Any, ...]:
+        """What the items of a unit share, led by its scene; the last one is kept, as items often come one by one."""
+        if self._seen[0] != unit:
+            self._seen = unit, self._draw(unit)
+        return self._seen[1]
+
+    def _draw(self, unit: int) -> tuple[Any, ...]:
+        scene = self.scene(unit)
+        return scene, render(scene)
 
     def _item_id(self, index: int) -> str:
         language, item = self.locate(index)
@@ -142,9 +155,10 @@ class EmojiVQA(EmojiTask):
             ``item_id``, ``source``, ``texts`` (one question), ``answer``, ``label`` (its place among ``answers``), and
             the picture: ``image_id``, ``image``, ``roi_boxes``, ``roi_labels`` as of :class:`EmojiScenes`.
         """
-        scene, answer = self.get_scene(index), self.get_question(index).answer
+        scene, image = self._once(self.locate(index)[1] // self.items_per_unit)
+        answer = self.get_question(index).answer
         return {
-            **look_of(scene, self.get_image_id(index), render(scene)),
+            **look_of(scene, self.get_image_id(index), image),
             'item_id': self._item_id(index),
             'source': self.source,
             'texts': self.get_texts(index),
@@ -177,9 +191,13 @@ class EmojiEntailment(EmojiTask):
     def get_hypothesis(self, index: int) -> tuple[Hypothesis, int]:
         """The hypothesis of a sample, in no language yet, and the covered cell."""
         unit, number = divmod(self.locate(index)[1], self.items_per_unit)
+        _, _, covered, hypotheses = self._once(unit)
+        return hypotheses[number], covered
+
+    def _draw(self, unit: int) -> tuple[Any, ...]:
         scene, rng = self.scene(unit), self._rng(unit, _HYPOTHESIS_STREAM)
         covered = draw_covered_cell(scene, rng)
-        return draw_hypotheses(scene, covered, self.concepts, rng)[number], covered
+        return scene, render_covered(scene, covered), covered, draw_hypotheses(scene, covered, self.concepts, rng)
 
     def get_texts(self, index: int) -> list[tuple[str, str]]:
         """The hypothesis with its language."""
@@ -193,12 +211,35 @@ class EmojiEntailment(EmojiTask):
             ``item_id``, ``source``, ``texts`` (one hypothesis), ``answer``, ``label``, and the picture: ``image_id``,
             ``image``, ``roi_boxes``, ``roi_labels`` as of :class:`EmojiScenes`; the curtain is no region.
         """
-        scene, (stated, covered) = self.get_scene(index), self.get_hypothesis(index)
+        unit, number = divmod(self.locate(index)[1], self.items_per_unit)
+        scene, image, _, hypotheses = self._once(unit)
+        stated = hypotheses[number]
         return {
-            **look_of(scene, self.get_image_id(index), render_covered(scene, covered)),
+            **look_of(scene, self.get_image_id(index), image),
             'item_id': self._item_id(index),
             'source': self.source,
             'texts': self.get_texts(index),
             'answer': LABELS[stated.label],
             'label': stated.label,
         }
+
+
+@DATASETS.register_module()
+class EmojiTaskTexts(EmojiScenes):
+    """Parallel text in the words of the tasks: questions and statements with their exact translations.
+
+    There is no image, no answer and no label: it lets pre-training see words that captions lack ('Position', 'From left
+    to right', 'Only in the left picture'), as the parallel text of large corpora does. Arguments: see
+    :class:`EmojiScenes`.
+    """
+
+    source = 'parallel'
+    least_languages = 2
+
+    def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
+        named = tuple(item.concept for item in scene.objects)
+        if len(named) < 2:
+            others = range(self.scene.sets.start, self.scene.sets.end)
+            named += (pick_other(others, named, rng),)
+        languages, said = self._two_languages(rng), draw_task_text(named, self.level, rng)
+        return {'texts': [(language, task_text(said, self.level, language)) for language in languages]}

@@ -36,10 +36,11 @@ class ShuffledOrder:
     Args:
         num_items: items of the source.
         key: chooses the permutations.
+        run: so many consecutive items stay together; what is left of the last run ends every epoch.
     """
 
-    def __init__(self, num_items: int, key: tuple[int, ...]) -> None:
-        self.num_items, self.key = num_items, key
+    def __init__(self, num_items: int, key: tuple[int, ...], run: int = 1) -> None:
+        self.num_items, self.key, self.run = num_items, key, min(run, num_items)
         self._permutation: tuple[int, FeistelPermutation] | None = None  # of the epoch used last
 
     def take(self, lane: int, start: int, count: int) -> Items:
@@ -49,9 +50,12 @@ class ShuffledOrder:
         indices_N = np.empty_like(serials_N)
         for epoch in np.unique(epochs_N).tolist():
             if self._permutation is None or self._permutation[0] != epoch:
-                self._permutation = (epoch, FeistelPermutation(self.num_items, (*self.key, epoch)))
+                self._permutation = (epoch, FeistelPermutation(self.num_items // self.run, (*self.key, epoch)))
             inside = epochs_N == epoch
-            indices_N[inside] = self._permutation[1].apply(places_N[inside])
+            runs, offsets = np.divmod(places_N[inside], self.run)
+            whole = runs < self.num_items // self.run
+            runs[whole] = self._permutation[1].apply(runs[whole])
+            indices_N[inside] = runs * self.run + offsets
         return Items(indices_N, serials_N)
 
 

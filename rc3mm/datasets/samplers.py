@@ -51,6 +51,8 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         stream_block: items a block in the order 'stream'; a multiple of a shard set's rows a row group.
         stream_window: blocks that are shuffled together, and kept in memory by each worker.
         length_pool: batches that are sorted by length together; 1 to leave lengths to chance.
+        run: so many consecutive items of a shuffled source come together, such as the questions about one image, whose
+            encoding they can then share (`share_images` of `vl_collate`); for all sources or by source.
         seed: of the order and of everything random in the samples; None means 0.
 
     Attributes:
@@ -74,6 +76,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         order: Mapping[str, str] | None = None,
         stream_block: int = 1024,
         stream_window: int = 8,
+        run: int | Mapping[str, int] = 1,
     ) -> None:
         for name, value in (
             ('length_pool', length_pool),
@@ -88,10 +91,11 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         batches = dict(batch_size) if isinstance(batch_size, Mapping) else {_group(name): batch_size for name in names}
         ratios = dict(ratios) if ratios is not None else {_group(name): 1.0 for name in names}
         known = {*names, *map(_group, names)}
-        unknown = (set(ratios) | set(batches) | set(orders)) - known
+        runs = dict(run) if isinstance(run, Mapping) else {_group(name): run for name in names}
+        unknown = (set(ratios) | set(batches) | set(orders) | set(runs)) - known
         if unknown:
             raise ValueError(
-                f'ratios, batch_size or order name unknown sources {sorted(unknown)}; the dataset has {names}'
+                f'ratios, batch_size, order or run name unknown sources {sorted(unknown)}; the dataset has {names}'
             )
         weights = _divide(ratios, names, sizes, temperature)
         if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
@@ -103,6 +107,11 @@ class MixedSourceSampler(Sampler[list[Draw]]):
                     f'batch_size of source "{name}" must be at least 1, got {_by_source(batches, name, None)}'
                 )
         self.kinds = [_by_source(orders, name, 'shuffle') for name in names]
+        self.runs = [_by_source(runs, name, 1) for name in names]
+        if min(self.runs) < 1 or (max(self.runs) > 1 and length_pool > 1):
+            raise ValueError(
+                f'run must be at least 1, and 1 with a length_pool, which tears runs apart; got {run} and {length_pool}'
+            )
         if not set(self.kinds) <= {'shuffle', 'stream'}:
             raise ValueError(f"the order of a source is 'shuffle' or 'stream', got {orders}")
         self.names, self.dataset, self.num_items = names, dataset, sizes
@@ -216,7 +225,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         return self._orders[source]
 
     def _shuffle(self, source: int) -> ShuffledOrder:
-        return ShuffledOrder(self.num_items[source], (self.seed, _SHUFFLE_STREAM, source))
+        return ShuffledOrder(self.num_items[source], (self.seed, _SHUFFLE_STREAM, source), self.runs[source])
 
     def _stream(self, source: int, lanes: int) -> StreamOrder:
         key = (self.seed, _SHUFFLE_STREAM, source)

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from rc3mm.datasets import (
+    EmojiPairs,
     EmojiParallel,
     EmojiStrict,
+    EmojiVQA,
     EmojiWeak,
     MaskTokens,
     PackVLInputs,
@@ -121,3 +123,26 @@ def test_mixtures_are_refused_with_names() -> None:
         vl_collate(strict)
     with pytest.raises(ValueError, match='one source'):
         vl_collate([])
+
+
+@pytest.mark.parametrize('order', [range(12), (5, 0, 9, 4, 1, 11, 2)])
+def test_shared_images_come_once_and_items_know_theirs(order: Any) -> None:
+    steps: list[Any] = [RoiPixels(4), Tokenize('emoji'), PackVLInputs()]
+    questions = EmojiVQA(num_items=12, languages=('en',), image_size=32, pipeline=steps)
+    samples = [questions[index] for index in order]
+    whole, shared = vl_collate(samples)['inputs'], vl_collate(samples, share_images=True)['inputs']
+    index = shared.pop('image_index')
+    assert len(index) == len(samples) and len(shared['image']) == 3 == len(set(index.tolist()))
+    assert list(dict.fromkeys(index.tolist())) == [0, 1, 2]
+    for key, value in whole.items():
+        if key in ('image', 'roi_features', 'roi_boxes', 'roi_mask'):
+            assert torch.equal(shared[key][index], value), key
+        else:
+            assert torch.equal(shared[key], value) if isinstance(value, torch.Tensor) else shared[key] == value, key
+    assert set(shared) == set(whole)
+
+
+def test_pairs_of_images_are_not_shared() -> None:
+    pairs = EmojiPairs(num_items=4, languages=('en',), image_size=32, pipeline=[Tokenize('emoji'), PackVLInputs()])
+    with pytest.raises(ValueError, match='several'):
+        vl_collate([pairs[0], pairs[1]], share_images=True)

@@ -12,7 +12,7 @@ from rc3mm.datasets.emoji.entailment import hypothesis_text
 from rc3mm.datasets.emoji.questions import question_text
 from rc3mm.datasets.emoji.task_wording import places
 from rc3mm.datasets.emoji_scenes import EmojiStrict
-from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiVQA
+from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiTaskTexts, EmojiVQA
 from tests.test_datasets.emoji_task_texts import cells_of, is_true, read_text
 
 GRID = {'easy': 2, 'hard': 3}
@@ -48,14 +48,14 @@ def test_answers_are_what_the_scene_shows(level: str, language: str) -> None:
         assert asks
         objects = cells_of(dataset.get_scene(index))
         opening, given = said[0]
-        asked[said[-1][0].split()[0], bool(given)] += 1
-        if opening == 'count':
+        assert len(said) == 1
+        asked[opening.split()[0], given == ('which',)] += 1
+        if opening == 'how_many':
             right = str(len(objects))
-        elif said[-1] == ('position', ()):
-            assert opening == 'picture'
+        elif opening == 'where':
             cell = next(cell for cell, concept in objects if concept == given[0])
             right = places(level, 'en')[cell].lower()
-        elif not given:
+        elif given == ('which',):
             right = load_concepts()[dict(objects)[int(opening[5:])]].names['en']
         else:
             right = 'yes' if is_true(said, objects, GRID[level]) else 'no'
@@ -142,3 +142,19 @@ def test_the_curtain_is_drawn_over_its_cell_and_hides_no_object() -> None:
             without[cell] = image[cell]
             assert (without == image).all()
             assert (sample['roi_boxes'] == plain.get_sample(index // 3)['roi_boxes']).all()
+
+
+@pytest.mark.parametrize('level', ['easy', 'hard'])
+def test_parallel_texts_of_the_tasks_are_translations_and_know_all_their_words(level: str) -> None:
+    dataset = EmojiTaskTexts(num_scenes=600, level=level)
+    openings: Counter[str] = Counter()
+    for index in range(600):
+        sample = dataset.get_sample(index)
+        assert sample['source'] == 'parallel' and not {'image', 'label', 'answer'} & set(sample)
+        (one, text), (other, translation) = sample['texts']
+        said, asks = read_text(text, level, one)
+        assert one != other and (said, asks) == read_text(translation, level, other)
+        openings.update(f'{opening.partition(" ")[0]}{"?" if asks else ""}' for opening, _ in said)
+    whole = {'cell', 'horizontal', 'vertical', 'left', 'right', 'both', 'only_left', 'only_right', 'together'}
+    asked = {'cell?', 'picture?', 'where?', 'how_many?', 'horizontal?', 'vertical?'}
+    assert set(openings) == whole | asked | {'more_left', 'more_right'}

@@ -242,3 +242,16 @@ def test_groups_of_sources() -> None:
         dataset, {'strict': 2, 'parallel': 3, 'parallel/cs-ja': 7}, order={'parallel': 'stream'}, stream_block=8
     )
     assert sampler.batch_sizes == [2, 3, 7] and sampler.kinds == ['shuffle', 'stream', 'stream']
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 99))
+def test_runs_of_consecutive_items_stay_together(number: int, run: int, key: int) -> None:
+    order = ShuffledOrder(number, (key,), run)
+    taken = order.take(0, 0, 2 * number).indices_N.tolist()
+    for epoch in (taken[:number], taken[number:]):
+        assert sorted(epoch) == list(range(number))
+        for start in range(0, number, order.run):
+            part = epoch[start : start + order.run]
+            assert part == list(range(part[0], part[0] + len(part))) and part[0] % order.run == 0
+    assert order.take(0, number // 2, number).indices_N.tolist() == taken[number // 2 :][:number]

@@ -32,14 +32,15 @@ from transformers import PreTrainedTokenizerFast
 from rc3mm.datasets.emoji.artefact import LANGUAGES, load_concepts
 from rc3mm.datasets.emoji.captions import TEMPLATES, caption
 from rc3mm.datasets.emoji.scene import SceneMaker
+from rc3mm.datasets.emoji.task_texts import draw_task_text, task_text
 from rc3mm.datasets.emoji.weak_texts import draw_mentions, weak_text
 
 _OUT = Path(__file__).resolve().parents[2] / 'rc3mm/datasets/emoji/tokenizer'
 _EPILOG = """
 the corpus:
-  every name and keyword of the artefact, and captions and weak texts of random training scenes of the first
-  150 concepts in all six languages; these names and some captions once more with a 0 behind every word, so
-  that they become one to three pieces
+  every name and keyword of the artefact, and captions, weak texts and texts of the tasks on random training
+  scenes of the first 150 concepts in all six languages; these names and some captions and texts of the tasks
+  once more with a 0 behind every word, so that they become one to three pieces
 
 example:
   python tools/dataset_converters/train_tokenizer.py            # writes rc3mm/datasets/emoji/tokenizer/
@@ -47,7 +48,7 @@ Set TOKENIZERS_PARALLELISM=false to train with one thread.
 """
 _SPECIAL = ('<s>', '<pad>', '</s>', '<unk>')
 _MARKED_SCENES = 500
-_STOPS = ',.:;、。'
+_STOPS = ',.:;?、。'
 _WORD_END = re.compile(rf'(?<=\S)(?=[\s{_STOPS}]|$)')
 
 
@@ -111,11 +112,13 @@ def corpus(num_scenes: int, num_concepts: int) -> Iterator[str]:
             scene = maker(index)
             rng = np.random.default_rng(index)
             mentions = draw_mentions([item.concept for item in scene.objects], rng)[0]
+            said = draw_task_text(tuple(rng.choice(num_concepts, 2, replace=False).tolist()), level, rng)
             for language in LANGUAGES:
                 text = caption(scene, int(rng.integers(len(TEMPLATES))), language)
-                yield text
+                asked = task_text(said, level, language)
+                yield from (text, asked)
                 if index < _MARKED_SCENES:
-                    yield mark_words(text)
+                    yield from (mark_words(text), mark_words(asked))
                 yield weak_text(mentions, language, rng)
 
 

@@ -16,7 +16,7 @@ model = dict(
     roi_extractor=roi_extractor,
     **backbone,
     embed_dim=width,
-    form_probs=dict(roi=0.03, patch=0.77, both=0.07, split=0.13),
+    form_probs=dict(roi=0.15, patch=0.55, both=0.1, split=0.2),
     objectives=dict(
         itc=dict(type=ITC, sources=('strict', 'weak'), loss_weight=3.0),
         itm=dict(type=ITM, width=width, sources=('strict',)),
@@ -30,6 +30,6 @@ model = dict(
         vtlm=dict(type=VTLM, sources=('strict',), loss_weight=0.2, probability=0.15),
         mlm=dict(type=MLM, sources=('weak',), loss_weight=0.2, probability=0.15),
         mrm=dict(type=MRM, width=width, feature_dim=256, num_classes=101, loss_weight=0.2, probability=0.3),
-        tlm=dict(type=TLM, sources=('parallel',), loss_weight=0.2),
+        tlm=dict(type=TLM, sources=('parallel',), loss_weight=0.5),
     ),
 )

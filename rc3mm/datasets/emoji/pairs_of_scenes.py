@@ -25,7 +25,7 @@ _WHERE = {
 }
 FORMS = (*_WHERE, 'more_left', 'more_right', 'together')
 _SMALLEST = 3  # room for two chosen concepts and one by chance
-_LARGEST = 8  # captions know no larger number, and the tokenizer that ships no other digit
+LARGEST_TOTAL = 8  # captions know no larger number, and the tokenizer that ships no other digit
 _TRIES = 100
 
 
@@ -115,7 +115,7 @@ def _numbers(form: str, sets: ComposedSets, rng: np.random.Generator) -> tuple[S
     wanted: list[tuple[bool, int, int]] = []
     number = 0
     different = sorted(set(sets.sizes))
-    totals = sorted({a + b for a in different for b in different if a + b <= _LARGEST})
+    totals = sorted({a + b for a in different for b in different if a + b <= LARGEST_TOTAL})
     if len(totals if form == 'together' else different) < 2:
         return None
     if form == 'together':

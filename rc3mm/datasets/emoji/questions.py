@@ -12,9 +12,10 @@ from rc3mm.datasets.emoji.artefact import load_concepts
 from rc3mm.datasets.emoji.captions import WORDINGS, names_of
 from rc3mm.datasets.emoji.choices import AXES, ordered_pairs, pick, pick_other
 from rc3mm.datasets.emoji.scene import Scene
-from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, joined, places, question, statement
+from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, places, question
 
 KINDS = ('what', 'where', 'how_many', 'yes_no')
+FORMS = ('what', 'where', 'how_many', 'there', 'at', *AXES)  # the last four of these are of the kind yes_no
 _MOST_OBJECTS = {'easy': 4, 'hard': 8}
 
 
@@ -99,11 +100,11 @@ def question_text(asked: Question, level: str, language: str) -> str:
     words, more = WORDINGS[language], TASK_WORDINGS[language]
     names = names_of(asked.concepts, language)
     if asked.form == 'what':
-        return question(language, places(level, language)[asked.cell])
+        return question(language, places(level, language)[asked.cell], [more.which])
     if asked.form == 'where':
-        return joined(language, [statement(language, words.picture, names), question(language, more.position)])
+        return question(language, more.where, names)
     if asked.form == 'how_many':
-        return question(language, words.count)
+        return question(language, more.how_many)
     if asked.form == 'there':
         return question(language, words.picture, names)
     if asked.form == 'at':

@@ -16,7 +16,9 @@ class TaskWording:
 
     Attributes:
         mark: What ends a question.
-        position: Opening of the place that is asked for.
+        which: What asks for the emoji in a place.
+        where: Opening of the emoji whose place is asked for.
+        how_many: The question how many emoji there are, without its mark.
         horizontal: Opening of a list from left to right.
         vertical: Opening of a list from top to bottom.
         left: Opening of what the left of two pictures shows.
@@ -30,7 +32,9 @@ class TaskWording:
     """
 
     mark: str
-    position: str
+    which: str
+    where: str
+    how_many: str
     horizontal: str
     vertical: str
     left: str
@@ -46,7 +50,9 @@ class TaskWording:
 TASK_WORDINGS: dict[str, TaskWording] = {
     'en': TaskWording(
         mark='?',
-        position='Position',
+        which='which emoji',
+        where='Where',
+        how_many='How many emoji',
         horizontal='From left to right',
         vertical='From top to bottom',
         left='In the left picture',
@@ -60,7 +66,9 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'de': TaskWording(
         mark='?',
-        position='Position',
+        which='welches Emoji',
+        where='Wo',
+        how_many='Wie viele Emojis',
         horizontal='Von links nach rechts',
         vertical='Von oben nach unten',
         left='Im linken Bild',
@@ -74,7 +82,9 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'fr': TaskWording(
         mark='\u00a0?',
-        position='Position',
+        which='quel émoji',
+        where='Où',
+        how_many='Combien d’émojis',
         horizontal='De gauche à droite',
         vertical='De haut en bas',
         left='Sur l’image de gauche',
@@ -88,7 +98,9 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'cs': TaskWording(
         mark='?',
-        position='Pozice',
+        which='které emoji',
+        where='Kde',
+        how_many='Kolik emoji',
         horizontal='Zleva doprava',
         vertical='Shora dolů',
         left='Na levém obrázku',
@@ -102,7 +114,9 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'ja': TaskWording(
         mark='？',
-        position='位置',
+        which='どの絵文字',
+        where='どこ',
+        how_many='絵文字はいくつ',
         horizontal='左から右へ',
         vertical='上から下へ',
         left='左の画像の中',
@@ -116,7 +130,9 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'zh': TaskWording(
         mark='？',
-        position='位置',
+        which='哪个表情符号',
+        where='哪里',
+        how_many='多少个表情符号',
         horizontal='由左到右',
         vertical='由上到下',
         left='左图中有',
@@ -144,9 +160,9 @@ def statement(language: str, opening: str, parts: Sequence[str]) -> str:
 
 
 def question(language: str, opening: str, parts: Sequence[str] = ()) -> str:
-    """'Opening: part, part?', or 'Opening: ?' without parts, with the language's marks."""
+    """'Opening: part, part?', or 'Opening?' without parts, with the language's marks."""
     words, mark = WORDINGS[language], TASK_WORDINGS[language].mark
-    return f'{opening}{words.colon}{words.comma.join(parts)}{mark if parts else mark.strip()}'
+    return f'{opening}{words.colon if parts else ""}{words.comma.join(parts)}{mark}'
 
 
 def joined(language: str, statements: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from rc3mm.datasets.transforms.known_relevance import KnownRelevance
 from rc3mm.datasets.transforms.packing import PackVLInputs
 from rc3mm.datasets.transforms.regions import DetectorImage, LoadRegions
 from rc3mm.datasets.transforms.relevance import ScoreRelevance
-from rc3mm.datasets.transforms.tasks import Conceal, EachImage, TokenizeTarget
+from rc3mm.datasets.transforms.tasks import Conceal, EachImage, MaskSource, TokenizeTarget
 from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     'EachImage',
     'KnownRelevance',
     'LoadRegions',
+    'MaskSource',
     'MaskTokens',
     'PackVLInputs',
     'ResizeImage',

@@ -78,6 +78,40 @@ class Conceal:
 
 
 @TRANSFORMS.register_module()
+class MaskSource:
+    """Mask tokens of the texts, so that the image must tell what the words do not (Caglayan et al. 2019).
+
+    For the training of models that would learn to read and not to look. Put it behind `Tokenize`.
+
+    Modified keys: `text_ids`. Required keys: `rng`.
+
+    Args:
+        tokenizer: see `load_tokenizer`.
+        probability: that an ordinary token is masked.
+
+    Raises:
+        ValueError: a probability outside [0, 1], or a tokenizer without a mask token.
+    """
+
+    def __init__(self, tokenizer: str, probability: float) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f'probability must be in [0, 1], got {probability}')
+        loaded = load_tokenizer(tokenizer)
+        if loaded.mask_token_id is None:
+            raise ValueError(f'the tokenizer "{tokenizer}" has no mask token')
+        self.probability, self.mask_id = probability, loaded.mask_token_id
+        self.special = np.array(sorted(loaded.all_special_ids), dtype=np.int64)
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Mask the sample's texts."""
+        masked = []
+        for ids in sample['text_ids']:
+            hidden = (sample['rng'].random(len(ids)) < self.probability) & ~np.isin(ids, self.special)
+            masked.append(np.where(hidden, self.mask_id, ids))
+        return {**sample, 'text_ids': masked}
+
+
+@TRANSFORMS.register_module()
 class TokenizeTarget:
     """The text to be written -> token ids: start, the language's tag if there are tags, the text, end.
 

@@ -83,7 +83,8 @@ class VisionLanguageModel(BaseModel):
     def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens:
         """Visual tokens of the given forms; no encoder runs that no form needs.
 
-        An image without regions is shown as patches wherever regions are asked for.
+        An image without regions is shown as patches wherever regions are asked for. An image that several items share
+        (`share_images` of `vl_collate`) is encoded once, and comes once for each of them.
 
         Args:
             inputs: what `vl_collate` makes of images and regions, with normalised images. Without `roi_features` the
@@ -120,7 +121,8 @@ class VisionLanguageModel(BaseModel):
             parts.append(tokens)
             masks.append(mask)
             is_roi.append(torch.zeros(tokens.shape[1], dtype=torch.bool, device=tokens.device))
-        return VisualTokens(torch.cat(parts, 1), torch.cat(masks, 1), torch.cat(is_roi))
+        visual = VisualTokens(torch.cat(parts, 1), torch.cat(masks, 1), torch.cat(is_roi))
+        return visual.select(inputs['image_index']) if 'image_index' in inputs else visual
 
     def _encode_patches(self, inputs: dict[str, Any], rows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Patch tokens (B, V, D) and their mask (B, V); of the given rows only, or of all that have an image."""

@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rc3mm.datasets import Conceal, EachImage, PackVLInputs, RoiPixels, Tokenize, TokenizeTarget, vl_collate
+from rc3mm.datasets import (
+    Conceal,
+    EachImage,
+    MaskSource,
+    PackVLInputs,
+    RoiPixels,
+    Tokenize,
+    TokenizeTarget,
+    vl_collate,
+)
 from rc3mm.datasets.emoji_composed_tasks import EmojiPairs, EmojiTranslation
 from rc3mm.datasets.emoji_tasks import EmojiVQA
 
@@ -84,3 +93,21 @@ def test_long_targets_keep_their_end() -> None:
     sample = {'item_id': 'x', 'target': ('de', 'Hund ' * 50)}
     ids = TokenizeTarget('emoji', max_length=10, tags=('de',))(sample)['target_ids']
     assert len(ids) == 11 and ids[-1] == TokenizeTarget('emoji').tokenizer.sep_token_id
+
+
+def test_masked_words_keep_their_places_and_the_ends_stay() -> None:
+    dataset = EmojiTranslation(num_items=40, **WORLD)
+    hidden = real = 0
+    for index in range(40):
+        sample = {**Tokenize('emoji')(dataset.get_sample(index)), 'rng': np.random.default_rng(index)}
+        whole = sample['text_ids'][0].copy()
+        mask = MaskSource('emoji', 0.3)
+        (some,), (none,) = mask(sample)['text_ids'], MaskSource('emoji', 0.0)(sample)['text_ids']
+        (all_,) = MaskSource('emoji', 1.0)(sample)['text_ids']
+        assert np.array_equal(sample['text_ids'][0], whole) and np.array_equal(none, whole)
+        assert set(all_[1:-1].tolist()) == {mask.mask_id} and all_[[0, -1]].tolist() == whole[[0, -1]].tolist()
+        assert ((some == whole) | (some == mask.mask_id)).all() and some[[0, -1]].tolist() == whole[[0, -1]].tolist()
+        hidden, real = hidden + int((some == mask.mask_id).sum()), real + len(whole) - 2
+    assert abs(hidden / real - 0.3) < 0.06
+    with pytest.raises(ValueError, match=r'in \[0, 1\], got 1.5'):
+        MaskSource('emoji', 1.5)

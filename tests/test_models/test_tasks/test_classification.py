@@ -125,3 +125,24 @@ def test_it_learns(classifier: Any, pairs: Any) -> None:
         losses['loss_answer'].backward()
         optimizer.step()
     assert float(losses['answer_acc']) == 1
+
+
+@pytest.mark.parametrize('form', list(VisualForm))
+def test_an_image_encoded_once_for_its_questions_teaches_and_tells_the_same(
+    classifier: Any, questions: Any, form: VisualForm
+) -> None:
+    dataset = DATASETS.build(dict(type='EmojiVQA', num_items=12, pipeline=[ROI, TOKENIZE, PACK], **WORLD))
+    shared = vl_collate([dataset[index] for index in range(8)], share_images=True)
+    assert len(shared['inputs']['image']) == 2
+    model = classifier(form_probs={form: 1.0}, test_form=form)
+    found = {}
+    for name, batch in (('plain', questions), ('shared', shared)):
+        model.zero_grad()
+        loss = run(model, batch, 'loss')['loss_answer']
+        loss.backward()
+        grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        found[name] = (run(model, batch, 'tensor'), loss, grads)
+    (logits, loss, grads), (logits_s, loss_s, grads_s) = found['plain'], found['shared']
+    assert torch.allclose(logits, logits_s, atol=1e-5) and torch.allclose(loss, loss_s, atol=1e-6)
+    assert len(grads) == len(grads_s) > 20
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(grads, grads_s, strict=True))
