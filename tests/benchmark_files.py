@@ -1,7 +1,9 @@
 """All published benchmarks, small: the tree that the configs of the tasks ask for, annotations and pictures."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from tests.small_weights import make_jpeg, make_regions
@@ -15,7 +17,8 @@ from tests.test_datasets.test_benchmarks.making import (
     xvnli_line,
 )
 
-ANSWERS = ('no', 'yes', *(f'answer {k}' for k in range(1840)))
+# of letters alone, so that the small tokenizer tells them apart
+ANSWERS = ('no', 'yes', *(f'answer {"".join(word)}' for word in islice(product(ascii_lowercase, repeat=3), 1840)))
 GOLD = ('neutral', 'entailment', 'contradiction')
 MULTI30K = ('train', 'val', 'test_2016_flickr', 'test_2017_flickr', 'test_2017_mscoco', 'test_2018_flickr')
 NUM = 6  # images of each set

@@ -24,7 +24,7 @@ TASKS = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ('retrieval', 'xvnli', 'xgqa', 'marvl', 'mmt')
     for path in (ROOT / 'configs' / folder).glob('*.py')
-    if path.stem != 'emoji'
+    if not path.stem.startswith('emoji')
 )
 FEW_SHOT = [path for path in TASKS if path.endswith('_few_shot.py')]
 IGLUE = {'xvnli': (2e-5, 128, 10), 'gqa': (4e-5, 256, 5), 'nlvr2': (1e-5, 64, 20), 'xflickrco': (2e-5, 64, 10)} | {
@@ -38,6 +38,7 @@ METRICS = {
     'xvnli/xvnli_translate_test': {'answers/fr/accuracy', 'answers/mean_accuracy'},
     'xvnli/xvnli_few_shot': {'answers/fr/accuracy', 'answers/fr/accuracy_labelled'},
     'xgqa/gqa': {'answers/en/accuracy', 'answers/de/accuracy', 'answers/mean_accuracy'},
+    'xgqa/gqa_ranking': {'answers/en/accuracy', 'answers/de/accuracy', 'answers/mean_accuracy'},
     'xgqa/gqa_translate_test': {'answers/zh/accuracy', 'answers/mean_accuracy'},
     'xgqa/gqa_few_shot': {'answers/de/accuracy'},
     'marvl/nlvr2': {'marvl/answers/mean_consistency', 'marvl/answers/zh/accuracy', 'nlvr2/answers/en/accuracy'},
@@ -92,7 +93,7 @@ def shrink(cfg: Config, iterations: int = 3) -> None:
     for loader in (cfg.train_dataloader, *loaders_of(cfg.val_dataloader), *loaders_of(cfg.test_dataloader)):
         loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
     cfg.train_dataloader.sampler.update(batch_size=4)
-    if 'decoder' in cfg.model:
+    if 'search' in cfg.model:
         cfg.model.search.update(beams=2, max_length=6)
     for loop in (cfg.val_cfg, cfg.test_cfg, *cfg.test_cfg.get('parts', {}).values()):
         if 'rerank_topk' in loop:

@@ -17,7 +17,7 @@ from rc3mm.models.objectives import (
     XVtCL,
 )
 from rc3mm.models.pretrainers import RC3
-from rc3mm.models.tasks import VLClassifier, VLTranslator
+from rc3mm.models.tasks import VLAnswerRanker, VLClassifier, VLTranslator
 
 __all__ = [
     'ITC',
@@ -37,6 +37,7 @@ __all__ = [
     'SoftTargetRegularizer',
     'TextDecoder',
     'TextEncoder',
+    'VLAnswerRanker',
     'VLClassifier',
     'VLDataPreprocessor',
     'VLTranslator',

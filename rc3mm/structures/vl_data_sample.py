@@ -24,6 +24,7 @@ class VLDataSample(BaseDataElement):
     - `image_embedding` (Tensor of shape (D,)): unit length.
     - `text_embeddings` (Tensor of shape (P, D)): unit length, one row a text.
     - `fused_embeddings` (Tensor of shape (P, D)): z(i, t), unit length.
-    - `scores` (Tensor of shape (C,)) and `prediction` (Tensor, a class): of a classifier.
+    - `scores` (Tensor of shape (C,)) and `prediction` (Tensor, a class): of a classifier or an answer
+      ranker; -inf for classes that were not ranked.
     - `hypothesis` (str): of a translator.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from rc3mm.datasets.benchmarks.base import AnswerBenchmark
 from rc3mm.datasets.benchmarks.reading import AnnotationError, Entry, find_file, read_json
-from rc3mm.registry import DATASETS
+from rc3mm.registry import DATASETS, FUNCTIONS
 from rc3mm.utils.safe_pickle import loads_plain
 
 __all__ = ['GQA', 'XGQA', 'QuestionRow', 'read_answer_labels', 'read_gqa', 'read_xgqa']
@@ -73,7 +73,8 @@ def read_gqa(path: Path, language: str = 'en') -> list[QuestionRow]:
     return rows
 
 
-def read_answer_labels(folder: Path) -> tuple[str, ...]:
+@FUNCTIONS.register_module()
+def read_answer_labels(folder: str | Path) -> tuple[str, ...]:
     """The answers in label order, from `trainval_label2ans` and `trainval_ans2label`, `.json` or `.pkl`.
 
     Pickles are read without executing anything.
@@ -82,6 +83,7 @@ def read_answer_labels(folder: Path) -> tuple[str, ...]:
         FileNotFoundError: a file is missing.
         AnnotationError: the two files do not agree.
     """
+    folder = Path(folder)
     answers, labels = (_read_plain(folder, f'trainval_{name}') for name in ('label2ans', 'ans2label'))
     where = str(folder / 'trainval_label2ans')
     if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):

@@ -13,6 +13,7 @@ from rc3mm.datasets.emoji.captions import WORDINGS, names_of
 from rc3mm.datasets.emoji.choices import AXES, ordered_pairs, pick, pick_other
 from rc3mm.datasets.emoji.scene import Scene
 from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, places, question
+from rc3mm.registry import FUNCTIONS
 
 KINDS = ('what', 'where', 'how_many', 'yes_no')
 FORMS = ('what', 'where', 'how_many', 'there', 'at', *AXES)  # the last four of these are of the kind yes_no
@@ -38,6 +39,7 @@ class Question:
     answer: str
 
 
+@FUNCTIONS.register_module()
 def answer_names(level: str, num_concepts: int) -> tuple[str, ...]:
     """All answers: yes and no, the numbers, the places and the names of the world's concepts."""
     numbers = tuple(str(n + 1) for n in range(_MOST_OBJECTS[level]))
