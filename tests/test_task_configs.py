@@ -47,8 +47,8 @@ METRICS = {
     'retrieval/xflickrco': {'xflickrco/retrieval/itm_mean_R@1', 'flickr30k/retrieval/en/itm_t2i_R@1'},
     'retrieval/xflickrco_translate_test': {'retrieval/de/itm_i2t_R@1', 'retrieval/itm_mean_R@1'},
     'retrieval/xflickrco_few_shot': {'retrieval/de/itm_t2i_R@1'},
-    'retrieval/wit': {'ja/retrieval/ja/itm_t2i_R@1', 'en/retrieval/en/t2i_R@1'},
-    'retrieval/wit_translate_test': {'ja/retrieval/ja/itm_t2i_R@1'},
+    'retrieval/wit': {'ja/retrieval/ja/itm_t2i_R@1', 'en/retrieval/en/t2i_R@1', 'wit/retrieval/mean/itm_t2i_R@1'},
+    'retrieval/wit_translate_test': {'ja/retrieval/ja/itm_t2i_R@1', 'wit/retrieval/itm_mean_R@1'},
     'retrieval/multi30k': {'retrieval/cs/itm_t2i_R@1', 'retrieval/mean_R@1'},
     'retrieval/multi30k_multilingual': {'retrieval/cs/itm_t2i_R@1', 'retrieval/mean_R@1'},
     'retrieval/mscoco': {'all/retrieval/ja/itm_t2i_R@1', 'coco_cn/retrieval/zh/i2t_R@1'},
@@ -90,6 +90,7 @@ def shrink(cfg: Config, iterations: int = 3) -> None:
     for name in [name for name in cfg.test_dataloader if name.startswith('fold')]:
         for entry in (cfg.test_dataloader, cfg.test_evaluator, cfg.test_cfg.parts):
             del entry[name]
+        cfg.test_cfg.pop('means', None)
     for loader in (cfg.train_dataloader, *loaders_of(cfg.val_dataloader), *loaders_of(cfg.test_dataloader)):
         loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
     cfg.train_dataloader.sampler.update(batch_size=4)

@@ -12,6 +12,8 @@ from run_folders import ROOT, Run, digest_of, execute_all
 from suite_results import TEST, write_report
 from suite_tasks import MAIN, Key, Task, read_tasks, slug, test_only
 
+from rc3mm.utils.checkpoint import find_chosen_checkpoint
+
 _EXAMPLES = """\
 examples:
   python tools/evaluate_suite.py configs/suites/emoji_scenes.py
@@ -49,8 +51,8 @@ def parse_args() -> argparse.Namespace:
         '--finetuned',
         metavar='FOLDER',
         type=Path,
-        help='train nothing: test the last checkpoints of FOLDER/<task>/zero-shot or FOLDER/<task>, and of '
-        'FOLDER/<task>/<control> where they are',
+        help='train nothing: test the checkpoints (the best one where one was chosen, else the last) of '
+        'FOLDER/<task>/zero-shot or FOLDER/<task>, and of FOLDER/<task>/<control> where they are',
     )
     parser.add_argument('--tasks', nargs='+', metavar='TASK', help='only these tasks')
     parser.add_argument('--no-controls', action='store_true', help='only the tasks themselves')
@@ -151,17 +153,14 @@ def check_pretrained(path: Path) -> None:
 
 
 def find_finetuned(folder: Path, task: str, name: str) -> Path | None:
-    """The last checkpoint of a task, or of a control if it is there.
+    """The checkpoint that the training of a task chose, or of a control if it is there: the best one, else the last.
 
     Raises:
         CommandLineError: that of a task is not there.
     """
     places = [folder / task / MAIN, folder / task] if name == MAIN else [folder / task / slug(name)]
     for place in places:
-        note = place / 'last_checkpoint'
-        if note.is_file():
-            path = Path(note.read_text(encoding='utf-8').strip())
-            path = path if path.is_file() else place / path.name  # the folder may have been moved
+        if path := find_chosen_checkpoint(place):
             check_checkpoint(str(path))
             return path.resolve()
     if name == MAIN:

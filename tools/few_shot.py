@@ -20,6 +20,7 @@ from run_folders import Run, digest_of, execute_all
 from rc3mm.evaluation.functional.languages import mean_without_pivot
 from rc3mm.evaluation.functional.seeds import over_seeds
 from rc3mm.registry import DATASETS
+from rc3mm.utils.checkpoint import find_chosen_checkpoint
 from rc3mm.utils.results import write_results
 
 _EXAMPLES = """\
@@ -203,10 +204,10 @@ def choose(trainings: Sequence[Run], metric: str) -> tuple[Run, Path]:
     for run in trainings:
         for path in () if run is best else run.folder.glob('best_*.pth'):
             path.unlink()
-    weights = sorted(best.folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
-    if not weights:
+    weights = find_chosen_checkpoint(best.folder)
+    if weights is None or not weights.is_file():
         raise CommandLineError(f'{best.folder} has no best_*.pth any more; remove the folder to train it again')
-    return best, weights[-1]
+    return best, weights
 
 
 def run_all(

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rc3mm.engine.hooks.report import read_history
+from rc3mm.utils.checkpoint import find_chosen_checkpoint
 
 __all__ = ['ROOT', 'Run', 'call', 'digest_of', 'execute_all']
 
@@ -117,13 +118,20 @@ def execute(run: Run, threads: int) -> Run:
 
 
 def _train(run: Run, log: Path, threads: int) -> str:
-    """Train, unless that is done; returns the path of the last checkpoint."""
+    """Train, unless that is done; returns the path of the checkpoint that the training chose.
+
+    Raises:
+        CommandLineError: training failed, or the checkpoint is gone.
+    """
     done = run.folder / 'trained'
     if not done.exists():
         train = [sys.executable, 'tools/train.py', run.config, '--work-dir', str(run.folder), '--resume']
         call([*train, '--cfg-options', *run.options, 'test_after_train=False'], log, threads)
         done.touch()
-    return (run.folder / 'last_checkpoint').read_text(encoding='utf-8').strip()
+    chosen = find_chosen_checkpoint(run.folder)
+    if chosen is None or not chosen.is_file():
+        raise CommandLineError(f'{run.folder} was trained, but {chosen or "its checkpoint"} is gone; remove the folder')
+    return str(chosen)
 
 
 def execute_all(runs: Sequence[Run], jobs: int, ended: Callable[[Run], None] = lambda run: None) -> list[Run]:

@@ -92,13 +92,14 @@ def setting_of(task: Task, suite: Mapping[str, Any]) -> str:
     return task.setting or (suite['setting'] if task.languages is None else 'supervised')
 
 
-def protocol_of(task: Task, run: Run) -> str:
-    """How the weights came about."""
+def protocol_of(task: Task, run: Run, checkpoint: str) -> str:
+    """How the weights came about; `checkpoint` is what was tested."""
     if not task.train:
         return 'the pre-trained checkpoint, tested as it is'
     if run.checkpoint:
         return 'a checkpoint fine-tuned earlier, tested'
-    return "fine-tuned from the pre-trained checkpoint by the task's config; the last weights are tested"
+    which = 'best' if Path(checkpoint).name.startswith('best_') else 'last'
+    return f"fine-tuned from the pre-trained checkpoint by the task's config; the {which} weights are tested"
 
 
 def write_report(
@@ -120,7 +121,7 @@ def write_report(
             'split': facts[MAIN]['split'],
             'num_items': facts[MAIN]['num_items'],
             'num_items_by_language': counts_of(facts[MAIN]['metrics'], next(iter(task.metrics.values()))),
-            'protocol': protocol_of(task, parts[MAIN]),
+            'protocol': protocol_of(task, parts[MAIN], facts[MAIN]['checkpoint']),
             'config': task.config,
             'published': {**published()[task.published], 'metrics': None} if task.published else None,
             'rows': [vars(row) for row in rows[task.name]],

@@ -19,7 +19,8 @@ examples:
   tools/dist_train.sh configs/rc3/pretrain_tiny.py 8 --amp         # eight processes, one a GPU
 
 the work dir holds the config, log, scalars and TensorBoard events of each start (<time>/), checkpoints
-(iter_<n>.pth), losses.png and, if the config tests after training, results.json, results.md and gallery.png
+(iter_<n>.pth), losses.png and, if the config tests after training, results.json, results.md and gallery.png; tested
+is the best checkpoint (best_<metric>_iter_<n>.pth) if default_hooks.checkpoint.save_best names a metric, else the last
 """
 
 
@@ -51,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train, then test if the config says so."""
+    """Train, then test if the config says so: the best weights where validation chooses some, else the last ones."""
     cfg = training_config(parse_args())
     check_required_files(cfg)
     if cfg.get('load_from') and not cfg.resume:
@@ -59,7 +60,7 @@ def main() -> None:
     runner = RUNNERS.build(cfg)
     runner.train()
     if cfg.get('test_after_train', False):
-        runner.test()
+        runner.test_trained()
 
 
 def training_config(args: argparse.Namespace) -> Config:

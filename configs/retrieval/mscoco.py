@@ -6,8 +6,8 @@ Check:    python tools/check_benchmarks.py configs/retrieval/mscoco.py
 Machine:  one GPU of 80 GB. Time: not measured.
 Result:   none yet. docs/tasks/retrieval.md has the protocol and the numbers of others.
 
-Parts of the test: `all` (the 5,000 images of Karpathy's split, "5K"), `fold0` to `fold4` (1,000 images each; their mean
-is "1K"), `coco_cn` (1,000 images of its own).
+Parts of the test: `all` (the 5,000 images of Karpathy's split, "5K"), `fold0` to `fold4` (1,000 images each), `coco_cn`
+(1,000 images of its own). `folds` is the mean over the folds, "1K": folds/retrieval/ja/itm_t2i_R@1.
 
     data/
         mscoco/dataset_coco.json                              Karpathy's splits, with English captions
@@ -45,7 +45,8 @@ parts = dict(
 )
 test_dataloader = {name: dict(dataset=dataset, **eval_loader) for name, dataset in parts.items()}
 rank = dict(test_cfg, rerank_topk=256)  # CCLM's for COCO
-test_cfg = dict(type=EvaluationSuite, parts={name: dict(rank) for name in parts}, setting=zero_shot)
+means = dict(folds=[f'fold{k}' for k in range(5)])
+test_cfg = dict(type=EvaluationSuite, parts={name: dict(rank) for name in parts}, means=means, setting=zero_shot)
 test_evaluator = {name: [dict(type=RetrievalMetric)] for name in parts}
 
 # IGLUE has no MSCOCO; CCLM's batch and rate. 5 epochs of 566,747 pairs in batches of 128: 5 * 566,747 / 128 = 22,139

@@ -22,7 +22,7 @@ train_dataloader['sampler'].update(temperature=2.0)  # COCO-CN has a sixth of th
 val_dataloader['dataset'].update(languages=train_languages)
 default_hooks['checkpoint'].update(save_best='retrieval/itm_mean_R@1')
 setting = 'tuned on en ja zh, selected on en ja'
-test_cfg = dict(type=EvaluationSuite, parts={name: dict(rank, setting=setting) for name in parts}, setting=setting)
+test_cfg.update(parts={name: dict(rank, setting=setting) for name in parts}, setting=setting)
 
 test_files['path'].append(f'{coco_cn}/coco-cn_train.txt')
 test_files.update(phases=['train', 'test'])

@@ -12,13 +12,13 @@ from mmengine.config import read_base
 with read_base():
     from .wit import *
 
-others = ('ar', 'bg', 'da', 'el', 'et', 'id', 'ja', 'ko', 'tr', 'vi')
 setting = 'translate-test, tuned and selected on English'
 test_dataloader = {
     code: dict(dataset=dict(wit, split='test', languages=(code,), translate_test=True), **eval_loader)
     for code in others
 }
-test_cfg = dict(type=EvaluationSuite, parts={code: dict(rank, setting=setting) for code in others}, setting=setting)
+parts = {code: dict(rank, setting=setting) for code in others}
+test_cfg = dict(type=EvaluationSuite, parts=parts, means=means, setting=setting)
 test_evaluator = {code: [dict(type=RetrievalMetric)] for code in others}
 
 test_files.update(

@@ -1,11 +1,13 @@
 """Several evaluations of one checkpoint in one run, each with its own data, loop and metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
 
 from rc3mm.engine.evaluation_loop import EvaluationLoop
+from rc3mm.evaluation.functional.languages import PIVOT
+from rc3mm.evaluation.functional.parts import mean_over_parts
 from rc3mm.registry import LOOPS
 
 __all__ = ['EvaluationSuite']
@@ -22,9 +24,12 @@ class EvaluationSuite(BaseLoop):
         parts: name -> config of an `EvaluationLoop`; the names are those of the other two.
         form: visual form of all parts, or None for what each says itself.
         setting: the name under which the results are filed.
+        means: name -> parts, for what papers report as a mean over parts, such as folds: each metric `x` that all of
+            these parts have is also given as `name/x`, its mean over them; counts have none. The parts have the same
+            languages, or one each that is not English: then the mean of the metrics' means over languages is one, too.
 
     Raises:
-        ValueError: the three do not name the same parts.
+        ValueError: loops, loaders and evaluators do not name the same parts, or a mean cannot be formed.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class EvaluationSuite(BaseLoop):
         parts: Mapping[str, dict],
         form: str | None = None,
         setting: str = 'zero-shot',
+        means: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         if not parts or not set(dataloader) == set(evaluator) == set(parts):
             raise ValueError(
@@ -50,7 +56,35 @@ class EvaluationSuite(BaseLoop):
             built = {'runner': runner, 'dataloader': loader, 'evaluator': runner.build_evaluator(evaluator[name])}
             self.parts[name] = LOOPS.build(config, default_args=built)
         self.form, self.setting = form, setting
+        self.means = {name: tuple(chosen) for name, chosen in (means or {}).items()}
+        for name in self.means:
+            self._check_mean(name)
         self._current = next(iter(self.parts.values()))
+
+    def _check_mean(self, name: str) -> None:
+        """Refuse what would fail, or mean nothing, after hours of evaluation."""
+        chosen, place = self.means[name], f'test_cfg.means[{name!r}]'
+        if name in self.parts:
+            raise ValueError(f'{place} has the name of a part; choose another')
+        if unknown := [part for part in chosen if part not in self.parts]:
+            raise ValueError(f'{place} names {unknown}, but the parts are {list(self.parts)}')
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise ValueError(f'{place} must name parts, each once; got {list(chosen)}')
+        loops = [self.parts[part] for part in chosen]
+        if not set.intersection(*({metric.prefix for metric in loop.evaluator.metrics} for loop in loops)):
+            raise ValueError(f'{place}: the parts {list(chosen)} share no metric')
+        languages = {
+            part: set(loop.metainfo['languages']) - {PIVOT}
+            for part, loop in zip(chosen, loops, strict=True)
+            if 'languages' in loop.metainfo
+        }
+        equal = len(set(map(frozenset, languages.values()))) <= 1
+        if not equal and any(len(own) != 1 for own in languages.values()):
+            told = '; '.join(f'{part}: {" ".join(sorted(own)) or "none"}' for part, own in languages.items())
+            raise ValueError(
+                f'{place}: the mean over these parts would be no mean over languages; name parts that have the same '
+                f'languages beside English, or one each. They have {told}'
+            )
 
     @property
     def dataloader(self) -> Any:
@@ -73,10 +107,17 @@ class EvaluationSuite(BaseLoop):
         self.runner.call_hook(f'before_{phase}')
         self.runner.call_hook(f'before_{phase}_epoch')
         metrics: dict[str, float] = {}
+        found: dict[str, dict[str, float]] = {}
         for number, (name, part) in enumerate(self.parts.items(), start=1):
             part.log(f'{phase}: {name}, part {number} of {len(self.parts)}')
             self._current = part
-            metrics |= {f'{name}/{key}': value for key, value in part.evaluate().items()}
+            found[name] = part.evaluate()
+            metrics |= {f'{name}/{key}': value for key, value in found[name].items()}
+        for name, chosen in self.means.items():
+            mean = mean_over_parts([found[part] for part in chosen])
+            if not mean:
+                raise ValueError(f'test_cfg.means[{name!r}]: the parts {list(chosen)} share no metric')
+            metrics |= {f'{name}/{key}': value for key, value in mean.items()}
         self.runner.call_hook(f'after_{phase}_epoch', metrics=metrics)
         self.runner.call_hook(f'after_{phase}')
         return metrics

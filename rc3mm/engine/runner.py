@@ -11,11 +11,13 @@ from typing import Any
 import mmengine
 import torch
 import torch.distributed as dist
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from rc3mm.engine.hooks.checkpoint import RC3CheckpointHook
 from rc3mm.engine.message_hub import pack_message_hub, unpack_message_hub
 from rc3mm.registry import RUNNERS
 from rc3mm.utils.checkpoint import find_latest_checkpoint, load_state_dict, read_checkpoint, write_checkpoint
@@ -48,10 +50,12 @@ class RC3Runner(Runner):
     - `resume=True` takes the newest whole checkpoint of the work directory, whatever was interrupted.
 
     Attributes:
+        chosen: the checkpoint whose weights `test_trained` has tested, or None.
         evaluation_rng: state of the random generators before the evaluation that is under way, else None.
         resumed_rng: states to restore when training starts, one a rank, or None.
     """
 
+    chosen: str | None = None
     evaluation_rng: dict[str, Any] | None = None
     _load_from: str | None
     _has_loaded: bool
@@ -187,6 +191,26 @@ class RC3Runner(Runner):
         (self.logger.info if report.clean else self.logger.warning)(f'{filename}: {report}')
         self._has_loaded = True
         return checkpoint
+
+    def test_trained(self) -> dict[str, float]:
+        """After training, test what it has chosen: its best checkpoint (`save_best`), or without one the last weights.
+
+        With `EMAHook` both are averaged ones.
+        """
+        hook = next((hook for hook in self.hooks if isinstance(hook, RC3CheckpointHook)), None)
+        if hook and hook.best:
+            barrier()  # the main process may still be writing it
+            self._resume = False  # the checkpoint is for testing: it has no optimiser, and hooks shall take its weights
+            self.load_checkpoint(hook.best, strict=True)
+            self.chosen = hook.best
+            self.logger.info(f'what is tested now: the best weights, {hook.best}')
+        elif hook and hook.save_best:
+            self.logger.warning(
+                'what is tested now: the last weights; `save_best` is set, but no validation has chosen others'
+            )
+        else:
+            self.logger.info('what is tested now: the last weights; `save_best` of the checkpoint hook is not set')
+        return dict(self.test())
 
     def _dataset_text(self) -> str:
         """What the training data say of themselves, to tell on resuming whether they are still the same."""

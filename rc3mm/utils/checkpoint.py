@@ -25,6 +25,7 @@ from torch import Tensor, nn
 __all__ = [
     'LoadReport',
     'UnsafeCheckpointError',
+    'find_chosen_checkpoint',
     'find_latest_checkpoint',
     'load_state_dict',
     'read_checkpoint',
@@ -235,4 +236,18 @@ def find_latest_checkpoint(folder: str | Path) -> Path | None:
     for _, path in sorted(numbered, reverse=True):
         if zipfile.is_zipfile(path):  # the directory of a zip file stands at its end
             return path
+    return None
+
+
+def find_chosen_checkpoint(folder: str | Path) -> Path | None:
+    """The checkpoint that a finished training in a folder is to be tested with, or None if nothing is noted there.
+
+    It is the best one if the training has chosen one (`save_best` of the checkpoint hook), else the last one: what the
+    files `best_checkpoint` and `last_checkpoint` name. Whether it is still there is for the caller to see.
+    """
+    folder = Path(folder)
+    for note in (folder / 'best_checkpoint', folder / 'last_checkpoint'):
+        if note.is_file():
+            path = Path(note.read_text(encoding='utf-8').strip())
+            return path if path.is_file() else folder / path.name  # the folder may have been moved
     return None

@@ -84,7 +84,7 @@ def languages_table(metrics: Mapping[str, float], title: str) -> Table:
         title: Stands above.
 
     Raises:
-        ValueError: If no metric goes by language.
+        ValueError: If no metric goes by language or is such a mean.
     """
     grid = _language_grid(metrics)
     table = Table(title=title, title_justify='left', title_style='bold', box=SIMPLE_HEAD, padding=0, pad_edge=False)
@@ -121,9 +121,9 @@ def _language_grid(metrics: Mapping[str, float]) -> _Grid:
             tables.setdefault(parts[1], {})[parts[2]] = value
         elif len(parts) == 2 and parts[1].startswith('mean_'):
             means[parts[1].removeprefix('mean_')] = value
-    if not tables:
+    if not tables and not means:
         raise ValueError(f'no metric by language among {sorted(metrics)[:5]}')
-    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    names = list(dict.fromkeys(name for table in (*tables.values(), means) for name in table))
     rows = [[language, *_cells(tables[language], names)] for language in sort_languages(tables)]
     if means:
         rows.append([MEAN_LABEL, *_cells(means, names)])

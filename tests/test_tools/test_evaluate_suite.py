@@ -114,6 +114,12 @@ def test_finetuned_checkpoints_are_found_even_if_moved(
     }
     assert all('load_from' not in ' '.join(run.options) for run in runs.values())
     assert 'has no control "image only"; it is left out' in capsys.readouterr().out
+    # the best goes before the last
+    (tmp_path / 'tuned/b/best_x_iter_1.pth').write_bytes(checkpoint.read_bytes())
+    (tmp_path / 'tuned/b/best_checkpoint').write_text('/gone/best_x_iter_1.pth')
+    runs = plan(arguments(finetuned=tmp_path / 'tuned'), tasks, tmp_path / 'no.pth', tmp_path / 'w')
+    assert runs['b', 'zero-shot'].checkpoint == str(tmp_path / 'tuned/b/best_x_iter_1.pth')
+    (tmp_path / 'tuned/b/best_checkpoint').unlink()
     (tmp_path / 'tuned/b/last_checkpoint').unlink()
     with pytest.raises(load('cli').CommandLineError, match=r'there is no .*b/zero-shot/last_checkpoint and no .*/b/'):
         plan(arguments(finetuned=tmp_path / 'tuned'), tasks, checkpoint, tmp_path / 'w')
@@ -205,7 +211,8 @@ def test_all_files(load: Any, two_tasks: Any, tmp_path: Path, capsys: pytest.Cap
     assert {'git', 'environment', 'config'} <= set(report) and report['pretrained'] == 'pre.pth'
     gqa, mmt = report['tasks'].values()
     assert (mmt['setting'], mmt['split'], mmt['num_items']) == ('supervised', 'test', 30)
-    assert gqa['num_items_by_language'] == {'zh': 10, 'en': 10, 'de': 10} and 'fine-tuned' in gqa['protocol']
+    assert gqa['num_items_by_language'] == {'zh': 10, 'en': 10, 'de': 10}
+    assert gqa['protocol'].endswith('the last weights are tested')
     assert gqa['runs']['text only']['checkpoint'] == 'x.pth' and gqa['runs']['zero-shot']['git'] == {'revision': 'abc'}
     assert 'one of 1,842 answers' in gqa['published']['protocol'] and gqa['rows'][0]['kept'] == 50.0
     rows = list(csv.DictReader((tmp_path / 'table.csv').open()))
@@ -298,6 +305,7 @@ def test_from_checkpoint_to_table(
     config = write_suite(configs / 'small_suite.py', suite_of(tuned=TASK, as_it_is=untuned))
     pretrained = trained.work_dir / 'iter_4.pth'
     command = [config, '--pretrained', pretrained, '--work-dir', tmp_path, '--cfg-options', *shrunk(3)]
+    command += ['+default_hooks.checkpoint.save_best=retrieval/mean_R@1', '+default_hooks.checkpoint.rule=greater']
     done = warm('evaluate_suite.py', *command)
     assert done.code == 0, done.output[-3000:]
     rows = list(csv.DictReader((tmp_path / 'table.csv').open()))
@@ -314,6 +322,9 @@ def test_from_checkpoint_to_table(
     # each began with the weights it was given
     log = (tmp_path / 'tuned/zero-shot/log.txt').read_text()
     assert f'load_from={pretrained}' in log and 'test_after_train=False' in log
+    tuned = report['tasks']['tuned']  # what validation chose
+    assert Path(tuned['runs']['zero-shot']['checkpoint']).name.startswith('best_retrieval_mean_R@1_iter_')
+    assert tuned['protocol'].endswith('the best weights are tested')
     own = report['tasks']['as_it_is']['runs']['zero-shot']
     assert own['checkpoint'] == str(pretrained) and not (tmp_path / 'as_it_is/zero-shot/trained').exists()
 

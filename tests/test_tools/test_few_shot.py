@@ -118,6 +118,7 @@ def test_the_best_on_the_validation_set_is_chosen(module: ModuleType, tmp_path: 
             (folder / f'{number}/vis_data/scalars.json').write_text('\n'.join(['{"loss": 1.0}', *lines]))
         for weights in ('best_x_iter_1.pth', 'iter_2.pth'):
             (folder / weights).touch()
+        (folder / 'best_checkpoint').write_text(str(folder / 'best_x_iter_1.pth'))
         runs.append(module.Run(name, 0, '', '', [], {}, folder))
         module.drop_last(runs[-1])
         assert [path.name for path in folder.glob('*.pth')] == ['best_x_iter_1.pth']

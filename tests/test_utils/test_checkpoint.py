@@ -16,6 +16,7 @@ from rc3mm.structures import VisualForm
 from rc3mm.utils import checkpoint as module
 from rc3mm.utils.checkpoint import (
     UnsafeCheckpointError,
+    find_chosen_checkpoint,
     find_latest_checkpoint,
     load_state_dict,
     read_checkpoint,
@@ -234,3 +235,11 @@ def test_the_latest_checkpoint_is_found_by_number_and_only_if_whole(tmp_path: Pa
     assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
     (tmp_path / 'iter_9.pth').unlink()
     assert find_latest_checkpoint(str(tmp_path)) is None
+
+
+def test_the_chosen_checkpoint_is_the_best_one_or_else_the_last(tmp_path: Path) -> None:
+    assert find_chosen_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text(f'{tmp_path}/iter_9.pth')
+    assert find_chosen_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+    (tmp_path / 'best_checkpoint').write_text('/where/it/was/best_a_iter_3.pth\n')
+    assert find_chosen_checkpoint(str(tmp_path)) == tmp_path / 'best_a_iter_3.pth'

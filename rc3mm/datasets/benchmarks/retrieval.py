@@ -45,9 +45,9 @@ def image_folder(name: str) -> str:
 class RetrievalBenchmark(BenchmarkDataset[CaptionedRow]):
     """A sample is an image with all its captions in all languages, so that an image is encoded once.
 
-    All images of a dataset are candidates in all its languages; languages with images of their own are therefore
-    refused together: give each a dataset. To train on one caption an image, put `PickCaption` into the pipeline: then
-    no batch holds an image twice, as it might if each caption were an item.
+    Each image has a caption in each language of a dataset, so that all are candidates in all languages; languages with
+    sets of images of their own are therefore refused together: give each a dataset. To train on one caption an image,
+    put `PickCaption` into the pipeline: then no batch holds an image twice, as it might if each caption were an item.
 
     Args:
         drop_empty: leave out captions without any character but spaces, as CCLM does, and images that have no other;

@@ -16,9 +16,29 @@ __all__ = ['RC3CheckpointHook']
 class RC3CheckpointHook(CheckpointHook):
     """MMEngine's `CheckpointHook`, safe against a kill at any moment.
 
-    An old checkpoint is removed only after the new one is on the disk, and `last_checkpoint` is replaced in one step.
+    An old checkpoint is removed only after the new one is on the disk. Two files name checkpoints and are replaced in
+    one step: `last_checkpoint`, and with `save_best` `best_checkpoint` (of several metrics, the best by the first).
     Arguments are those of `mmengine.hooks.CheckpointHook`; `published_keys` is not supported.
     """
+
+    @property
+    def best(self) -> str | None:
+        """The best checkpoint so far by the first metric of `save_best`; None before the first validation."""
+        return self._best_paths[0] if self.save_best else None
+
+    @property
+    def _best_paths(self) -> list[str | None]:
+        """The best checkpoint by each metric of `save_best`; the base class keeps one in another way than several."""
+        if len(self.key_indicators) == 1:
+            return [self.best_ckpt_path]
+        return [self.best_ckpt_path_dict.get(key) for key in self.key_indicators]
+
+    @_best_paths.setter
+    def _best_paths(self, paths: list[str | None]) -> None:
+        if len(self.key_indicators) == 1:
+            (self.best_ckpt_path,) = paths
+        else:
+            self.best_ckpt_path_dict = dict(zip(self.key_indicators, paths, strict=True))
 
     def before_train(self, runner: Runner) -> None:
         """Check the interval against gradient accumulation; remove what a kill left of a checkpoint half written.
@@ -36,6 +56,33 @@ class RC3CheckpointHook(CheckpointHook):
         if runner.rank == 0:
             for part in Path(self.out_dir).glob('.*.pth.*.tmp'):  # the temporary names of `write_checkpoint`
                 part.unlink(missing_ok=True)
+        if self.save_best:  # after resuming; the folder may have been moved
+            self._best_paths = [
+                path if path is None or Path(path).is_file() else str(Path(self.out_dir, Path(path).name))
+                for path in self._best_paths
+            ]
+        self._note_best(runner)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        if not self.save_best:
+            return
+        before = self._best_paths
+        self._best_paths = [None] * len(before)  # the base class would remove them first
+        super()._save_best_checkpoint(runner, metrics)
+        saved = self._best_paths
+        self._best_paths = [new or old for new, old in zip(saved, before, strict=True)]
+        self._note_best(runner)
+        if runner.rank == 0:
+            for new, old in zip(saved, before, strict=True):
+                if new and old and new != old:
+                    Path(old).unlink(missing_ok=True)
+
+    def _note_best(self, runner: Runner) -> None:
+        """Let `best_checkpoint` name the best one; without one there is no such file, whatever an earlier run left."""
+        if runner.rank == 0 and self.best:
+            _replace(Path(runner.work_dir) / 'best_checkpoint', self.best)
+        elif runner.rank == 0:
+            (Path(runner.work_dir) / 'best_checkpoint').unlink(missing_ok=True)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         kept = list(getattr(self, 'keep_ckpt_ids', ()))
@@ -59,8 +106,12 @@ class RC3CheckpointHook(CheckpointHook):
         )
         if runner.rank != 0:
             return
-        pointer = Path(runner.work_dir) / 'last_checkpoint'
-        pointer.with_suffix('.tmp').write_text(self.last_ckpt)
-        os.replace(pointer.with_suffix('.tmp'), pointer)
+        _replace(Path(runner.work_dir) / 'last_checkpoint', self.last_ckpt)
         for old in outdated:
             (folder / self.filename_tmpl.format(old)).unlink(missing_ok=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file in one step."""
+    path.with_suffix('.tmp').write_text(text)
+    os.replace(path.with_suffix('.tmp'), path)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,12 @@ __all__ = ['ReportHook']
 class ReportHook(Hook):
     """Report on the main process: losses when training ends, everything else when a test ends.
 
-    Files in the work directory: `losses.png`, `results.json`, `results.md` and `gallery.png`.
+    Files in the work directory: `losses.png`, `results.json`, `results.md` and `gallery.png`; of an `EvaluationSuite`
+    a `gallery_<part>.png` a part.
 
     Args:
         gallery_rows: text queries shown a language; image queries are as many in all. 0 draws no gallery.
-        out_item: write one JSON line a query to this file, or None.
+        out_item: write one JSON line a query, answer or translation to this file, or None; of a suite with its `part`.
         show_dir: where pictures go; None for the work directory.
     """
 
@@ -65,7 +66,7 @@ class ReportHook(Hook):
         if runner.rank == 0:
             history = read_history(Path(runner.work_dir))
             if history:
-                path = self._folder(runner) / 'losses.png'
+                path = Path(self.show_dir or runner.work_dir) / 'losses.png'
                 plot_losses(history, path, title=runner.experiment_name.rsplit('_', 2)[0])
                 runner.logger.info(f'losses: {path}')
 
@@ -79,86 +80,115 @@ class ReportHook(Hook):
         if runner.rank != 0 or not metrics:
             return
         loop = runner.test_loop
-        facts: dict[str, Any] = {
-            'setting': getattr(loop, 'setting', 'test'),
-            'split': str(getattr(loop, 'metainfo', {}).get('split', 'test')),
-            'num_items': getattr(loop, 'num_items', None) or len(loop.dataloader.dataset),
+        parts = loop.parts if isinstance(loop, EvaluationSuite) else {'': loop}
+        signatures = {
+            _joined(name, f'{metric.prefix}/{number}'): text
+            for name, part in parts.items()
+            for metric in part.evaluator.metrics
+            if isinstance(metric, PerItemMetric)
+            for number, text in metric.signatures.items()
         }
-        work_dir = Path(runner.work_dir)
-        trained = 'train' in self._started  # then the weights are the last ones, whatever training began with
-        checkpoint = runner.message_hub.runtime_info.get('last_ckpt') if trained else runner._load_from
+        checkpoint = runner._load_from
+        if 'train' in self._started:  # then the weights are those of training, whatever it began with
+            checkpoint = getattr(runner, 'chosen', None) or runner.message_hub.runtime_info.get('last_ckpt')
         extra = {'checkpoint': checkpoint, 'form': str(getattr(loop, 'form', None) or runner_form(runner))}
+        path = Path(runner.work_dir) / 'results.json'
         write_results(
-            work_dir / 'results.json',
+            path,
             metrics,
             config_text=runner.cfg.pretty_text,
             seed=runner.seed,
             timings=self.timings,
-            extra=extra,
-            **facts,
+            extra=extra | ({'signatures': signatures} if signatures else {}),
+            **facts_of(loop),
         )
-        runner.logger.info(f'results: {work_dir / "results.json"}')
-        if isinstance(loop, RetrievalLoop):
-            self._report_retrieval(runner, loop, metrics, facts)
-        elif isinstance(loop, EvaluationSuite):
-            self._report_suite(runner, loop, metrics, facts)
-        elif isinstance(loop, PredictionLoop):
-            self._report_predictions(runner, loop, metrics, facts)
-        else:
-            print_table(headlines_table(metrics, f'{facts["setting"]}, split {facts["split"]}'))
+        runner.logger.info(f'results: {path}')
+        self._report(runner, loop, parts, metrics)
 
-    def _report_suite(
-        self, runner: Runner, loop: EvaluationSuite, metrics: dict[str, float], facts: dict[str, Any]
-    ) -> None:
-        documents = []
-        for name, part in loop.parts.items():
-            prefix = f'{name}/'
-            own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-            about = {**facts, 'setting': f'{name}, {part.setting}', 'num_items': part.num_items}
-            if isinstance(part, RetrievalLoop):
-                print_table(metrics_table(own, **about))
-                documents.append(metrics_markdown(own, **about))
-            else:
-                print_table(headlines_table(own, f'{about["setting"]}, split {facts["split"]}'))
-        (Path(runner.work_dir) / 'results.md').write_text('\n'.join(documents), encoding='utf-8')
-
-    def _folder(self, runner: Runner) -> Path:
-        return Path(self.show_dir or runner.work_dir)
-
-    def _report_predictions(
-        self, runner: Runner, loop: PredictionLoop, metrics: dict[str, float], facts: dict[str, Any]
-    ) -> None:
-        items = [item for m in loop.evaluator.metrics if isinstance(m, PerItemMetric) for item in m.items]
-        self._write_items(items)
-        title = f'{facts["setting"]}, split {facts["split"]}'
-        if self.gallery_rows and items:
-            path = self._folder(runner) / 'gallery.png'
-            draw_captions(prediction_rows(items, loop.dataloader.dataset, self.gallery_rows), path, title)
-            runner.logger.info(f'gallery: {path}')
-        (Path(runner.work_dir) / 'results.md').write_text(languages_markdown(metrics, title), encoding='utf-8')
-        print_table(languages_table(metrics, title))
-
-    def _write_items(self, items: Sequence[dict[str, Any]]) -> None:
-        if self.out_item:
-            lines = (json.dumps(item, ensure_ascii=False) for item in items)
+    def _report(self, runner: Runner, loop: Any, parts: Mapping[str, Any], metrics: dict[str, float]) -> None:
+        """Tables, pictures and items of all parts; of a loop that has none, under the name ''."""
+        documents: list[str] = []
+        lines: list[dict[str, Any]] = []
+        for name, part in parts.items():
+            items = items_of(part)
+            lines += [{'part': name, **item} if name else item for item in items]
+            if self.gallery_rows and items:
+                path = Path(self.show_dir or runner.work_dir) / _picture(name)
+                self._draw(part, items, path, name)
+                runner.logger.info(f'gallery: {path}')
+            documents.append(report_table(part, _part_of(metrics, name), facts_of(part, name)))
+        for name, chosen in getattr(loop, 'means', {}).items():
+            own = [parts[part] for part in chosen]
+            about = facts_of(own[0], f'{name}, mean over {", ".join(chosen)}')
+            about['num_items'] = sum(part.num_items for part in own)
+            kinds = {type(part) for part in own}
+            documents.append(report_table(own[0] if len(kinds) == 1 else loop, _part_of(metrics, name), about))
+        if any(documents):
+            text = '\n'.join(filter(None, documents))
+            (Path(runner.work_dir) / 'results.md').write_text(text, encoding='utf-8')
+        if self.out_item and lines:
             Path(self.out_item).parent.mkdir(parents=True, exist_ok=True)
-            Path(self.out_item).write_text('\n'.join(lines) + '\n', encoding='utf-8')
+            text = '\n'.join(json.dumps(line, ensure_ascii=False) for line in lines)
+            Path(self.out_item).write_text(text + '\n', encoding='utf-8')
 
-    def _report_retrieval(
-        self, runner: Runner, loop: RetrievalLoop, metrics: dict[str, float], facts: dict[str, Any]
-    ) -> None:
-        items = [item for m in loop.evaluator.metrics if isinstance(m, RetrievalMetric) for item in m.items]
-        self._write_items(items)
-        if self.gallery_rows:
-            path = self._folder(runner) / 'gallery.png'
-            rows = gallery_rows(items, loop.dataloader.dataset, self.gallery_rows)
-            draw_gallery(rows, path, title=f'{facts["setting"]}, split {facts["split"]}')
-            runner.logger.info(f'gallery: {path}')
-        (Path(runner.work_dir) / 'results.md').write_text(metrics_markdown(metrics, **facts), encoding='utf-8')
+    def _draw(self, loop: Any, items: Sequence[dict[str, Any]], path: Path, name: str) -> None:
+        """The gallery of a loop's items."""
+        dataset, title = loop.dataloader.dataset, _title(facts_of(loop, name))
+        if isinstance(loop, RetrievalLoop):
+            draw_gallery(gallery_rows(items, dataset, self.gallery_rows), path, title)
+        else:
+            draw_captions(prediction_rows(items, dataset, self.gallery_rows), path, title)
+
+
+def facts_of(loop: Any, name: str = '') -> dict[str, Any]:
+    """Setting, split and number of items of a loop; of a part of a suite, its name before the setting."""
+    setting = getattr(loop, 'setting', 'test')
+    return {
+        'setting': f'{name}, {setting}' if name else setting,
+        'split': str(getattr(loop, 'metainfo', {}).get('split', 'test')),
+        'num_items': getattr(loop, 'num_items', None) or len(loop.dataloader.dataset),
+    }
+
+
+def items_of(loop: Any) -> list[dict[str, Any]]:
+    """The rows of a loop that people look at: queries, answers or translations; of other loops none."""
+    if not isinstance(loop, RetrievalLoop | PredictionLoop):
+        return []
+    kind: type[PerItemMetric] = RetrievalMetric if isinstance(loop, RetrievalLoop) else PerItemMetric
+    return [item for metric in loop.evaluator.metrics if isinstance(metric, kind) for item in metric.items]
+
+
+def report_table(loop: Any, metrics: Mapping[str, float], facts: dict[str, Any]) -> str:
+    """Print the table of a loop's metrics; return it in Markdown, or '' if there are but headlines."""
+    if isinstance(loop, RetrievalLoop):
         print_table(metrics_table(metrics, **facts))
         shortcut = metrics.get('shortcut/mean_accuracy')
         if shortcut is not None:
             print(f'shortcut accuracy (telling z(i, t_i) from z(i, t_j); 50 = text ignored): {shortcut:.1f} %')
+        return metrics_markdown(metrics, **facts)
+    if isinstance(loop, PredictionLoop):
+        print_table(languages_table(metrics, _title(facts)))
+        return languages_markdown(metrics, _title(facts))
+    print_table(headlines_table(metrics, _title(facts)))
+    return ''
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    return f'{facts["setting"]}, split {facts["split"]}'
+
+
+def _picture(name: str) -> str:
+    return f'gallery_{name.replace("/", "_")}.png' if name else 'gallery.png'
+
+
+def _joined(name: str, key: str) -> str:
+    return f'{name}/{key}' if name else key
+
+
+def _part_of(metrics: Mapping[str, float], name: str) -> dict[str, float]:
+    """The metrics of a part, without its name."""
+    prefix = _joined(name, '')
+    return {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
 
 
 def print_table(table: Table) -> None:

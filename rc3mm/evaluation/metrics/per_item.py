@@ -23,7 +23,8 @@ class PerItemMetric(BaseMetric):
     - A padded distributed sampler sends some items twice. `BaseMetric` cuts the gathered list to the length
       of the dataset, which is wrong as soon as an item yields several rows (languages, directions), and drops
       real items if duplicates do not stand last. Here everything is gathered and duplicates go by `identity`.
-    - `items` keeps the unique rows of the last evaluation on the main process, for per-item output.
+    - `items` keeps the unique rows of the last evaluation on the main process, for per-item output, and `signatures`
+      what others need to compute the same numbers, by their names without prefix, where a subclass says so.
 
     One evaluation may feed several metrics; a row with a `kind` other than the metric's is somebody else's and
     passed over. Subclasses define `kind`, `identity`, `order` and `summarize`. Arguments are those of `BaseMetric`.
@@ -34,6 +35,7 @@ class PerItemMetric(BaseMetric):
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.items: list[Row] = []
+        self.signatures: dict[str, str] = {}
 
     def own_rows(self, data_samples: Sequence[Row]) -> list[Row]:
         """The rows that are meant for this metric: those of its `kind`, and those that name none."""

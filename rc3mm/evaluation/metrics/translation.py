@@ -28,7 +28,8 @@ class TranslationMetric(PerLanguageMetric):
     `translation/de/chrf`, `translation/de/meteor`, `translation/de/sense_accuracy` where rows have `senses` (see the
     function of that name), `translation/de/num_items`, and `translation/mean_bleu` ... over
     the languages without English. `signatures` keeps how each number of the last evaluation came about, by names
-    such as `de/bleu`, on the main process; they are logged, too.
+    such as `de/bleu`, on the main process; they are logged, and written
+    to `results.json`.
 
     Args:
         tokenizers: Target language -> sacreBLEU tokenizer, where BLEU shall not use the one of `bleu_tokenizer`.
@@ -59,7 +60,6 @@ class TranslationMetric(PerLanguageMetric):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.tokenizers = dict(tokenizers or {})
         self.meteor_languages = tuple(meteor_languages)
-        self.signatures: dict[str, str] = {}
         for tokenizer in {bleu_tokenizer(''), *self.tokenizers.values()}:
             make_bleu(tokenizer)
         for language in self.meteor_languages:
