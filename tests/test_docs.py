@@ -1,4 +1,4 @@
-"""The documents' commands name files that exist and options that they take; their links lead somewhere."""
+"""The documents' commands name files that exist and options that they take; links lead somewhere; examples run."""
 
 import re
 import shlex
@@ -50,6 +50,14 @@ def test_commands_name_what_exists(document: str, command: str) -> None:
     for option in (word.split('=')[0] for word in words if word.startswith('--')):
         for script in scripts:
             assert option in help_text(script), f'{document}: {script} takes no {option}'
+
+
+@pytest.mark.parametrize('document', ['docs/emoji_scenes.md'])  # others show parts of configs and of classes
+def test_examples_run(document: str) -> None:
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT / document).read_text(encoding='utf-8'), flags=re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, document, 'exec'), {})
 
 
 @pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
