@@ -1,5 +1,6 @@
 """Fixtures for the tests that run the command-line tools: a warm launcher and one shared trained run."""
 
+import ast
 import fcntl
 import json
 import os
@@ -95,6 +96,19 @@ class WarmLauncher:
         self.process.wait(30)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def plain_configs() -> Iterator[None]:
+    """A run stores its config without yapf, which takes seconds over it: longer than the training in most tests."""
+
+    def check(text: str, **_: Any) -> tuple[str, bool]:
+        ast.parse(text)  # an error stays one
+        return text, True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', check)
+        yield
+
+
 @pytest.fixture(scope='session')
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmLauncher]:
     """Starts scripts in no time."""
@@ -117,7 +131,6 @@ def warm_scripts(warm: WarmLauncher, monkeypatch: pytest.MonkeyPatch) -> WarmLau
         return subprocess.CompletedProcess(command, done.code)
 
     monkeypatch.setattr(subprocess, 'run', run_warm)
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))  # as in the launcher
     return warm
 
 
