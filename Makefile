@@ -16,7 +16,7 @@ CODE := rc3mm tools tests configs setup.py
 PYTEST_ARGS ?=
 # Two cores are kept busy by two workers of one thread each; more than four only multiplies the imports of torch.
 WORKERS ?= auto
-THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart suite detector test check format clean

@@ -1,19 +1,24 @@
 """Fixtures for the tests that run the command-line tools: a warm launcher and one shared trained run."""
 
+import ast
 import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # threads that wait actively for a busy core multiply the time
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
 _SOURCES = 'train_dataloader.dataset.sources'
 
@@ -32,6 +37,7 @@ class WarmLauncher:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.count = 0
+        self.lock = threading.Lock()
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / 'tests' / 'warm_launcher.py')],
             stdin=subprocess.PIPE,
@@ -43,7 +49,11 @@ class WarmLauncher:
         )
 
     def __call__(
-        self, *command: object, before: Sequence[Path] = (), meanwhile: Callable[[int], None] | None = None
+        self,
+        *command: object,
+        before: Sequence[Path] = (),
+        meanwhile: Callable[[int], None] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Finished:
         """Run a script of tools/ to its end.
 
@@ -51,15 +61,23 @@ class WarmLauncher:
             command: name of the script and its arguments.
             before: Python files that the process runs first.
             meanwhile: called with the process's id while it runs.
+            environment: variables that differ from those at the launcher's start.
         """
-        self.count += 1
-        log = self.folder / f'{self.count}.log'
-        script, *arguments = map(str, command)
-        request = {
-            'command': [str(ROOT / 'tools' / script), *arguments],
-            'before': [str(p) for p in before],
-            'log': str(log),
-        }
+        with self.lock:
+            self.count += 1
+            log = self.folder / f'{self.count}.log'
+            script, *arguments = map(str, command)
+            request = {
+                'command': [str(ROOT / 'tools' / script), *arguments],
+                'before': [str(p) for p in before],
+                'log': str(log),
+                'environment': dict(environment),
+            }
+            code = self._run(request, meanwhile)
+        return Finished(code, log.read_text(encoding='utf-8'))
+
+    def _run(self, request: dict[str, Any], meanwhile: Callable[[int], None] | None) -> int:
+        """Hand over a request and wait for the end of its process."""
         assert self.process.stdin and self.process.stdout
         assert self.process.poll() is None, (self.folder / 'launcher.log').read_text(encoding='utf-8')
         self.process.stdin.write(json.dumps(request) + '\n')
@@ -69,8 +87,7 @@ class WarmLauncher:
         pid = json.loads(answer)['pid']
         if meanwhile:
             meanwhile(pid)
-        code = json.loads(self.process.stdout.readline())['code']
-        return Finished(code, log.read_text(encoding='utf-8'))
+        return json.loads(self.process.stdout.readline())['code']
 
     def close(self) -> None:
         """End the launcher."""
@@ -79,12 +96,42 @@ class WarmLauncher:
         self.process.wait(30)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def plain_configs() -> Iterator[None]:
+    """A run stores its config without yapf, which takes seconds over it: longer than the training in most tests."""
+
+    def check(text: str, **_: Any) -> tuple[str, bool]:
+        ast.parse(text)  # an error stays one
+        return text, True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', check)
+        yield
+
+
 @pytest.fixture(scope='session')
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmLauncher]:
     """Starts scripts in no time."""
     launcher = WarmLauncher(tmp_path_factory.mktemp('warm'))
     yield launcher
     launcher.close()
+
+
+@pytest.fixture
+def warm_scripts(warm: WarmLauncher, monkeypatch: pytest.MonkeyPatch) -> WarmLauncher:
+    """Scripts of tools/ that a tool under test starts by `subprocess.run` start as fast: the launcher runs them."""
+    run = subprocess.run
+
+    def run_warm(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess:
+        python, script = [*command, ''][:2]
+        if python != sys.executable or not script.startswith('tools/'):
+            return run(command, **options)
+        done = warm(script.removeprefix('tools/'), *command[2:], environment=options['env'])
+        options['stdout'].write(done.output)
+        return subprocess.CompletedProcess(command, done.code)
+
+    monkeypatch.setattr(subprocess, 'run', run_warm)
+    return warm
 
 
 def shrink(iterations: int, batch: int = 4, interval: int = 2) -> list[str]:

@@ -1,5 +1,6 @@
 """Run a function on real gloo processes."""
 
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+# Processes are forks of one that has imported all this and computed nothing; it is started with the first of them.
+IMPORTS = ['pytest', 'rc3mm.datasets', 'rc3mm.engine', 'rc3mm.models', 'transformers.models.xlm_roberta']
 
 
 def _entry(rank: int, world_size: int, port: int, function: Callable[..., Any], args: tuple, folder: str) -> None:
@@ -33,7 +37,7 @@ def run_on_processes(function: Callable[..., Any], args: tuple, folder: Path, wo
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    mp.start_processes(
-        _entry, args=(world_size, port, function, args, str(folder)), nprocs=world_size, start_method='spawn'
-    )
+    multiprocessing.get_context('forkserver').set_forkserver_preload(IMPORTS)
+    arguments = (world_size, port, function, args, str(folder))
+    mp.start_processes(_entry, args=arguments, nprocs=world_size, start_method='forkserver')
     return [torch.load(folder / f'{rank}.pt', weights_only=True) for rank in range(world_size)]

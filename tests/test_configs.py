@@ -158,8 +158,6 @@ def test_runs(config: str, world: Path, tmp_path: Path, monkeypatch: pytest.Monk
     check_required_files(cfg, 'train')
     check_required_files(cfg, 'test')
     shrink(cfg, iterations=7)
-    # yapf takes seconds over a config with long paths, each time it is stored
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
     cfg.update(work_dir=str(tmp_path), launcher='none', experiment_name=f'{Path(config).stem}_{tmp_path.name}')
     runner = RUNNERS.build(cfg)
     seen: dict[str, set[str]] = {}
@@ -247,7 +245,7 @@ def test_number_of_parameters(config: str) -> None:
 # ------------------------------------------------------------------------------------------- ablations
 
 
-def test_ablation_of_visual_forms_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ablation_of_visual_forms_runs(tmp_path: Path) -> None:
     """Each arm trains a few steps and is tested in each of its forms, on stores that the detector made."""
     pytest.importorskip('mmdet')
     cfg = Config.fromfile(ROOT / 'configs/ablations/visual_forms.py')
@@ -275,7 +273,6 @@ def test_ablation_of_visual_forms_runs(tmp_path: Path, monkeypatch: pytest.Monke
     cfg.train_cfg.max_iters = 4
     cfg.test_cfg.rerank_topk = 2
     cfg.custom_hooks, cfg.visualizer.vis_backends = [], cfg.vis_backends[:1]
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
     assert list(cfg.ablation.arms) == ['roi', 'patch', 'both', 'sampled']
     for name in cfg.ablation.arms:
         only = {form: float(form == name) for form in ('roi', 'patch', 'both', 'split')}

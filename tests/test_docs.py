@@ -2,12 +2,13 @@
 
 import re
 import shlex
-import subprocess
-import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import WarmLauncher
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]
@@ -25,12 +26,17 @@ def commands() -> list[tuple[str, str]]:
     return found
 
 
-@lru_cache
-def help_text(script: str) -> str:
+@pytest.fixture(scope='session')
+def help_text(warm: WarmLauncher) -> Callable[[str], str]:
     """What a script says of itself."""
-    done = subprocess.run([sys.executable, script, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+    @cache
+    def ask(script: str) -> str:
+        done = warm(script.removeprefix('tools/'), '--help')
+        assert done.code == 0, done.output
+        return done.output
+
+    return ask
 
 
 def test_there_are_commands_to_check() -> None:
@@ -38,7 +44,7 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize(('document', 'command'), commands(), ids=lambda text: str(text)[:60])
-def test_commands_name_what_exists(document: str, command: str) -> None:
+def test_commands_name_what_exists(document: str, command: str, help_text: Callable[[str], str]) -> None:
     words = [word for word in shlex.split(command) if not re.fullmatch(r'[A-Z_]+=\S*', word)]
     if words[0] == 'make':
         targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), flags=re.M)

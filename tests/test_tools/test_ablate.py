@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.conftest import WarmLauncher
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +32,6 @@ ablation = dict(
     metrics={'R@1': 'retrieval/mean_R@1', 'ITC': 'loss_itc', 'never': 'loss_none'},
 )
 """
-
-
-def ablate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, 'tools/ablate.py', *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 @pytest.fixture
@@ -96,12 +92,19 @@ def test_report_by_language_and_with_curves(module: ModuleType, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_from_config_to_table(configs: Path, tmp_path: Path, shrunk: Callable[..., list[str]]) -> None:
+def test_from_config_to_table(
+    configs: Path,
+    tmp_path: Path,
+    shrunk: Callable[..., list[str]],
+    module: ModuleType,
+    warm_scripts: WarmLauncher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config = configs / 'tiny_ablation.py'
     config.write_text(CONFIG)
     arguments = [config, '--work-dir', tmp_path / 'w', '--seeds', '3', '--cfg-options', *shrunk(4)]
-    done = ablate(*arguments)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    monkeypatch.setattr(sys, 'argv', ['ablate.py', *map(str, arguments)])
+    module.main()
     report = json.loads((tmp_path / 'w/results.json').read_text())
     assert list(report['rows']) == ['sampled, tested as roi', 'sampled, tested as patch']
     for row in report['rows'].values():
@@ -117,19 +120,21 @@ def test_from_config_to_table(configs: Path, tmp_path: Path, shrunk: Callable[..
 
     # again: nothing is trained or tested a second time
     size = log.stat().st_size
-    assert ablate(*arguments).returncode == 0
+    module.main()
     assert log.stat().st_size == size and json.loads((tmp_path / 'w/results.json').read_text()) == report
     # but never taken for a run with other options
-    done = ablate(*arguments, 'optim_wrapper.optimizer.lr=1e-5')
-    assert done.returncode == 2 and 'holds a run of another config or other options' in done.stderr
+    sys.argv.append('optim_wrapper.optimizer.lr=1e-5')
+    error = importlib.import_module('cli').CommandLineError
+    with pytest.raises(error, match='holds a run of another config or other options'):
+        module.main()
 
 
-def test_mistakes_are_named(configs: Path, tmp_path: Path) -> None:
-    done = ablate('configs/rc3/pretrain_tiny.py')
-    assert done.returncode == 2 and 'has no `ablation` entry' in done.stderr
+def test_mistakes_are_named(warm: WarmLauncher, configs: Path, tmp_path: Path) -> None:
+    done = warm('ablate.py', 'configs/rc3/pretrain_tiny.py')
+    assert done.code == 2 and 'has no `ablation` entry' in done.output
     config = configs / 'tiny_ablation_2.py'
     config.write_text(CONFIG.replace('print("prepared")', 'raise SystemExit(3)'))
-    done = ablate(config, '--work-dir', tmp_path / 'w')
-    assert done.returncode == 2 and 'ended with code 3' in done.stderr
-    done = ablate(config, '--arms', 'sampld')
-    assert done.returncode == 2 and "unknown ['sampld']" in done.stderr
+    done = warm('ablate.py', config, '--work-dir', tmp_path / 'w')
+    assert done.code == 2 and 'ended with code 3' in done.output
+    done = warm('ablate.py', config, '--arms', 'sampld')
+    assert done.code == 2 and "unknown ['sampld']" in done.output

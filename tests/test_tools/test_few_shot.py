@@ -156,6 +156,7 @@ def test_rows_by_hand(module: ModuleType, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('warm_scripts')
 def test_from_config_to_table(
     world: Path, tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -163,7 +164,6 @@ def test_from_config_to_table(
     command += ['--languages', 'fr', '--seeds', 3, '--epochs', 1, '--learning-rates', 1e-3, '--jobs', 2]
     command += ['--cfg-options', *SHRUNK]
     monkeypatch.setattr(sys, 'argv', ['few_shot.py', *map(str, command)])
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
     module.main()
     assert 'accuracy (labelled)' in capsys.readouterr().out
     report = json.loads((tmp_path / 'w/results.json').read_text())

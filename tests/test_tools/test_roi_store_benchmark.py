@@ -1,19 +1,16 @@
 """The benchmark of the store reads every layout and prints one JSON line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_report(tmp_path: Path) -> None:
-    command = [sys.executable, 'tools/benchmarks/roi_store.py', '--folder', str(tmp_path), '--rounds', '1']
+def test_report(warm: Any, tmp_path: Path) -> None:
+    command = ['benchmarks/roi_store.py', '--folder', str(tmp_path), '--rounds', '1']
     command += ['--images', '6', '--regions', '3', '--feature-dim', '16', '--shards', '5']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    report = json.loads(done.stdout.splitlines()[-1])
+    done = warm(*command)
+    assert done.code == 0, done.output[-2000:]
+    report = json.loads(done.output.splitlines()[-1])
     layouts = ('volta_raw', 'volta_base64', 'npz_float16', 'npz_float32')
     ways = {f'{layout}, {way}' for layout in layouts for way in ('plain', 'rc3mm')}
     assert set(report['images_per_second']) == set(report['store_times_as_fast']) == ways | {'store'}
