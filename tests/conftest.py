@@ -126,6 +126,7 @@ def warm_scripts(warm: WarmLauncher, monkeypatch: pytest.MonkeyPatch) -> WarmLau
         python, script = [*command, ''][:2]
         if python != sys.executable or not script.startswith('tools/'):
             return run(command, **options)
+        assert (Path(options['cwd']) / script).is_file()
         done = warm(script.removeprefix('tools/'), *command[2:], environment=options['env'])
         options['stdout'].write(done.output)
         return subprocess.CompletedProcess(command, done.code)
