@@ -29,7 +29,8 @@ train_dataloader['dataset']['sources']['strict'].update(num_scenes=num_strict)
 train_dataloader['dataset']['sources']['strict']['pipeline'].insert(
     0, dict(**load, source=dict(type=RoiStore, path=f'{stores}/strict', feature_dim=256))
 )
-train_dataloader['sampler']['ratios'].update(task_texts=0)  # retrieval needs none of their words
+train_dataloader['sampler']['ratios'].update(task_texts=0)  # the words of tasks are not needed here,
+model['objectives'].pop('xlco')  # and captions are aligned by their images
 train_dataloader['dataset']['sources']['weak'].update(num_scenes=num_weak)
 train_dataloader['dataset']['sources']['weak']['pipeline'].insert(
     0, dict(**load, source=dict(type=RoiStore, path=f'{stores}/weak', feature_dim=256))
@@ -40,7 +41,8 @@ test_dataloader['dataset']['pipeline'].insert(
 )
 val_dataloader, val_cfg, val_evaluator = None, None, None  # nothing is selected
 
-model.update(roi_extractor=None, form_probs=dict(roi=0.25, patch=0.25, both=0.25, split=0.25))
+model['objectives']['itm'].update(sources=('strict',), loss_weight=1.0)
+model.update(roi_extractor=None, uniform_negatives=[], form_probs=dict(roi=0.25, patch=0.25, both=0.25, split=0.25))
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters)
 param_scheduler = [
     dict(type=LinearLR, start_factor=0.01, by_epoch=False, begin=0, end=100),

@@ -18,6 +18,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     'mrm': dict(type='MRM', width=WIDTH, feature_dim=192, feature_weight=1.0, mask_probability=0.4),
     'vtlm': dict(type='VTLM'),
     'tlm': dict(type='TLM'),
+    'xlco': dict(type='XLCO'),
     'xvtcl': dict(type='XVtCL'),
     'rxvtcl': dict(type='RXVtCL', regularizer=dict(type='BandRegularizer')),
 }

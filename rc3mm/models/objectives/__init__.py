@@ -9,6 +9,7 @@ from rc3mm.models.objectives.mrm import MRM
 from rc3mm.models.objectives.regularizers import BandRegularizer, NoRegularizer, SoftTargetRegularizer
 from rc3mm.models.objectives.rxvtcl import RXVtCL
 from rc3mm.models.objectives.tlm import TLM
+from rc3mm.models.objectives.xlco import XLCO
 from rc3mm.models.objectives.xvtcl import XVtCL
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     'MRM',
     'TLM',
     'VTLM',
+    'XLCO',
     'BandRegularizer',
     'BatchContext',
     'ContextModel',

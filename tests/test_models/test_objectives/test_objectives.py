@@ -19,6 +19,7 @@ REACHED = {
     ('mrm', 'strict'): {'roi_encoder', 'text_encoder', 'fusion', 'objectives.mrm'},
     ('vtlm', 'strict'): ENCODERS | {'fusion', 'lm_head'},
     ('tlm', 'parallel'): {'text_encoder', 'lm_head'},
+    ('xlco', 'parallel'): {'text_encoder', 'text_projection', 'tau_towers'},
     ('xvtcl', 'strict'): ENCODERS | {'fusion', 'fused_projection', 'tau_fused'},
     ('rxvtcl', 'weak'): ENCODERS | {'fusion', 'fused_projection', 'tau_fused'},
     ('rxvtcl', 'strict'): set(),
@@ -75,7 +76,7 @@ def test_an_objective_runs_on_its_sources_only(rc3: Any, batch: Any) -> None:
     assert names == {
         'strict': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_mrm', 'loss_vtlm', 'loss_xvtcl'},
         'weak': {'loss_itc', 'loss_itm', 'loss_mlm', 'loss_mrm', 'loss_rxvtcl'},
-        'parallel': {'loss_tlm'},
+        'parallel': {'loss_tlm', 'loss_xlco'},
     }
 
 
@@ -127,3 +128,23 @@ def test_learning_a_batch_by_heart(rc3: Any, batch: Any) -> None:
 def test_bad_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r'sources|loss_weight'):
         Objective(**arguments)
+
+
+def test_translations_are_told_from_other_texts_in_both_directions(rc3: Any, batch: Any) -> None:
+    model, data = rc3(['xlco']), batch('parallel', 6)
+    inputs = model.data_preprocessor(data, False)['inputs']
+    states = model.text_encoder(inputs['text_ids'], inputs['text_mask'])
+    one, other = model.embed_text(states, inputs['text_mask']).view(6, 2, -1).unbind(1)
+    logits = one @ other.T / model.tau_towers()
+    own = torch.arange(6)
+    expected = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
+    out = losses(model, batch('parallel', 6))
+    assert torch.allclose(out['loss_xlco'], expected, atol=1e-5)
+    assert float(out['xlco_acc']) == float((logits.argmax(1) == own).float().mean())
+    with pytest.raises(ValueError, match='two texts an item, source "weak" has'):
+        data = batch('weak', 4)
+        data['inputs']['text_ids'], data['inputs']['text_mask'] = (
+            data['inputs'][key][::2] for key in ('text_ids', 'text_mask')
+        )
+        data['inputs'].pop('text_lengths')
+        losses(rc3(dict(xlco=dict(type='XLCO', sources=('weak',)))), data)
