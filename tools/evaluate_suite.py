@@ -69,29 +69,47 @@ def parse_args() -> argparse.Namespace:
 # -- planning the runs
 
 
-def plan_runs(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path, folder: Path) -> dict[Key, Run]:
-    """The runs that can begin at once: first the tasks, then their controls, so that an early look shows all tasks.
+def plan_mains(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path, folder: Path) -> dict[Key, Run]:
+    """The tasks' own runs that begin with the pre-trained weights.
 
     Raises:
         CommandLineError: a checkpoint is not there.
     """
-    runs = {}
-    keys = [(task, MAIN) for task in tasks]
-    if not args.no_controls:
-        keys += [(task, name) for task in tasks for name, own in task.controls.items() if not test_only(own)]
     if any(not (task.train and args.finetuned) for task in tasks):
         check_pretrained(pretrained)
+    return plan_runs(args, [(task, MAIN) for task in tasks if not task.after], pretrained, folder)
+
+
+def plan_others(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path, folder: Path) -> dict[Key, Run]:
+    """The tasks that begin where others have ended, and then all trained controls: an early look shows all tasks.
+
+    Raises:
+        CommandLineError: a checkpoint is not there.
+    """
+    keys = [(task, MAIN) for task in tasks if task.after]
+    if not args.no_controls:
+        keys += [(task, name) for task in tasks for name, own in task.controls.items() if not test_only(own)]
+    return plan_runs(args, keys, pretrained, folder)
+
+
+def plan_runs(
+    args: argparse.Namespace, keys: Sequence[tuple[Task, str]], pretrained: Path, folder: Path
+) -> dict[Key, Run]:
+    """A run for each task and name of a control, or MAIN."""
+    runs = {}
     for task, name in keys:
         options = [*args.cfg_options, *task.controls.get(name, ())]
-        checkpoint: Path | None = None if task.train else pretrained
+        checkpoint, start = None if task.train else pretrained, pretrained
         if task.train and args.finetuned:
             checkpoint = find_finetuned(args.finetuned, task.name, name)
             if checkpoint is None:
                 print(f'{task.name}: {args.finetuned} has no control "{name}"; it is left out')
                 continue
         elif task.train:
-            options += start_options(task, pretrained)
-        runs[task.name, name] = make_run(task, name, options, checkpoint, checkpoint or pretrained, folder)
+            if task.after:
+                start = find_finetuned(folder, task.after, MAIN) or pretrained
+            options += start_options(task, start)
+        runs[task.name, name] = make_run(task, name, options, checkpoint, checkpoint or start, folder)
     return runs
 
 
@@ -195,8 +213,11 @@ def main() -> None:
         raise CommandLineError(f'--work-dir and --finetuned are both {folder}; name another --work-dir for the tests')
     # what the command line names is seen from here, what the config names from the root
     pretrained = Path(args.pretrained).resolve() if args.pretrained else (ROOT / suite['pretrained']).resolve()
-    runs = plan_runs(args, tasks, pretrained, folder)
+    runs = plan_mains(args, tasks, pretrained, folder)
     execute_all(list(runs.values()), args.jobs)
+    if others := plan_others(args, tasks, pretrained, folder):
+        execute_all(list(others.values()), args.jobs)
+        runs |= others
     if tests := plan_tests(args, tasks, runs, folder):
         execute_all(list(tests.values()), args.jobs)
     write_report(cfg, tasks, runs | tests, pretrained, suite.get('title', stem), folder)

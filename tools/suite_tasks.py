@@ -36,6 +36,8 @@ class Task:
         published: benchmark of configs/_base_/published.py whose numbers are shown beneath ours.
         differs: what keeps these from being compared, beyond settings, splits, languages and items, which are compared.
         train: False: the pre-trained checkpoint is tested as it is.
+        after: another task of the suite, with whose tuned weights the training of this one and of its controls begins
+            in the place of the pre-trained ones (intermediate-task training, Pruksachatkun et al. 2020).
         setting: instead of the suite's.
         split: instead of the suite's.
     """
@@ -50,6 +52,7 @@ class Task:
     published: str | None = None
     differs: str = ''
     train: bool = True
+    after: str | None = None
     setting: str | None = None
     split: str | None = None
 
@@ -78,7 +81,25 @@ def read_tasks(suite: Mapping[str, Any], only: Sequence[str] | None) -> list[Tas
                 raise CommandLineError(f'task {name} lacks {own.name}')
         tasks.append(Task(name, **{key: value for key, value in entry.items() if value is not None}))
         check_task(tasks[-1])
-    return [task for task in tasks if not only or task.name in only]
+    check_order(tasks)
+    wanted = set(only or suite['tasks'])
+    wanted |= {task.after for task in tasks if task.after and task.name in wanted}
+    return [task for task in tasks if task.name in wanted]
+
+
+def check_order(tasks: Sequence[Task]) -> None:
+    """See that what tasks begin with is trained, and from the pre-trained weights.
+
+    Raises:
+        CommandLineError: it is not.
+    """
+    firsts = [task.name for task in tasks if task.train and not task.after]
+    for task in tasks:
+        if task.after and (task.after not in firsts or not task.train):
+            raise CommandLineError(
+                f'task {task.name}: after={task.after!r} needs a training here, and a task that is trained from the '
+                f'pre-trained weights there: {", ".join(firsts)}'
+            )
 
 
 def check_task(task: Task) -> None:

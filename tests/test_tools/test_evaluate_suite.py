@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -34,6 +35,11 @@ def arguments(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**dict(cfg_options=['randomness.seed=3'], finetuned=None, no_controls=False) | changes)
 
 
+def plan_all(module: ModuleType, *arguments: Any) -> dict[Any, Any]:
+    """Every trained run of a suite whose tasks all begin with the pre-trained weights."""
+    return module.plan_mains(*arguments) | module.plan_others(*arguments)
+
+
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """A module of tools/."""
@@ -55,7 +61,7 @@ def test_tasks_come_before_their_controls(load: Any, checkpoint: Path, tmp_path:
     controls = {'text only': ['model.form_probs.patch=0.0'], 'image only': []}
     suite = suite_of(a=dict(**TASK, controls=controls), b=dict(**TASK, train=False), c=dict(**TASK))
     tasks = load('suite_tasks').read_tasks(suite, None)
-    plan = load('evaluate_suite').plan_runs
+    plan = partial(plan_all, load('evaluate_suite'))
     runs = plan(arguments(), tasks, checkpoint, tmp_path)
     assert list(runs) == [
         *(('a', 'zero-shot'), ('b', 'zero-shot'), ('c', 'zero-shot')),
@@ -72,13 +78,31 @@ def test_tasks_come_before_their_controls(load: Any, checkpoint: Path, tmp_path:
     assert [task.name for task in load('suite_tasks').read_tasks(suite, ['c', 'a'])] == ['a', 'c']
 
 
+def test_a_task_may_begin_where_another_has_ended(load: Any, checkpoint: Path, tmp_path: Path) -> None:
+    module, read = load('evaluate_suite'), load('suite_tasks').read_tasks
+    suite = suite_of(second=dict(**TASK, after='first', controls={'blind': ['x=1']}), first=dict(**TASK))
+    tasks = read(suite, ['second'])
+    assert [task.name for task in tasks] == ['second', 'first']  # what it begins with is trained too
+    assert list(module.plan_mains(arguments(), tasks, checkpoint, tmp_path)) == [('first', 'zero-shot')]
+    tuned = tmp_path / 'first/zero-shot/iter_2.pth'
+    tuned.parent.mkdir(parents=True)
+    torch.save({'state_dict': {'w': torch.ones(1)}}, tuned)
+    (tuned.parent / 'last_checkpoint').write_text(str(tuned))
+    others = module.plan_others(arguments(), tasks, checkpoint, tmp_path)
+    assert list(others) == [('second', 'zero-shot'), ('second', 'blind')]
+    assert all(f'load_from={tuned}' in run.options for run in others.values())
+    for after in ('third', 'second'):
+        with pytest.raises(load('cli').CommandLineError, match=f"task second: after='{after}' needs"):
+            read(suite_of(second=dict(**TASK, after=after), first=dict(**TASK)), None)
+
+
 def test_other_weights_under_an_old_name_make_another_run(load: Any, tmp_path: Path) -> None:
     tasks = load('suite_tasks').read_tasks(suite_of(a=dict(**TASK)), None)
     module, digests, path = load('evaluate_suite'), [], tmp_path / 'weights.pth'
     for value in (0.0, 0.0, 1.0):
         module.digest_of_file.cache_clear()
         torch.save({'state_dict': {'w': torch.full((1,), value)}}, path)
-        digests.append(module.plan_runs(arguments(), tasks, path, tmp_path)['a', 'zero-shot'].digest)
+        digests.append(plan_all(module, arguments(), tasks, path, tmp_path)['a', 'zero-shot'].digest)
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -105,7 +129,7 @@ def test_finetuned_checkpoints_are_found_even_if_moved(
         folder.mkdir(parents=True)
         (folder / 'last_checkpoint').write_text(f'{note}\n')
         (folder / 'iter_1.pth').write_bytes(checkpoint.read_bytes())
-    plan = load('evaluate_suite').plan_runs
+    plan = partial(plan_all, load('evaluate_suite'))
     runs = plan(arguments(finetuned=tmp_path / 'tuned'), tasks, tmp_path / 'no.pth', tmp_path / 'w')
     found = {key: run.checkpoint for key, run in runs.items()}
     assert found == {
@@ -130,7 +154,7 @@ def test_a_control_may_be_another_test_of_the_same_model(load: Any, checkpoint: 
     controls = {'trained': ['a=1'], 'wrong image': ['test_only: b=2', 'test_only:c=3']}
     suite = suite_of(a=dict(**TASK, controls=controls), b=dict(**TASK, controls=controls, train=False))
     tasks, module = load('suite_tasks').read_tasks(suite, None), load('evaluate_suite')
-    runs = module.plan_runs(arguments(), tasks, checkpoint, tmp_path)
+    runs = plan_all(module, arguments(), tasks, checkpoint, tmp_path)
     assert [name for _, name in runs] == ['zero-shot', 'zero-shot', 'trained', 'trained']
     tuned = tmp_path / 'a/zero-shot/iter_9.pth'
     tuned.parent.mkdir(parents=True)
