@@ -1,6 +1,6 @@
 """MaRVL's twin on EmojiScenes: is a sentence true of two pictures? Tuned in English, asked in six languages.
 
-Command:  python tools/train.py configs/marvl/emoji.py
+Command:  python tools/train.py configs/marvl/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     three to five minutes on one CPU core
 Result:   on val, after 500 steps: 50.0, which is chance: these settings do not learn it.
@@ -18,6 +18,8 @@ from rc3mm.datasets import EmojiPairs, MixedSources
 from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
+work_dir = 'work_dirs/marvl_emoji'  # five tasks have an emoji.py
+load_from = 'work_dirs/xgqa_emoji/iter_800.pth'  # who can answer questions has learnt to look
 model = dict(type=VLClassifier, num_classes=2, num_images=2, **backbone)
 
 train = dict(type=EmojiPairs, num_items=40000, languages=('en',), seed=11, pipeline=pipeline, **world)

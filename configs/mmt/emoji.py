@@ -1,6 +1,6 @@
 """Translation with an image on EmojiScenes: the image tells which sense an English word has; into de, fr, cs.
 
-Command:  python tools/train.py configs/mmt/emoji.py
+Command:  python tools/train.py configs/mmt/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     three to five minutes on one CPU core
 Result:   on val, after 500 steps: BLEU 51.8, mean of de fr cs; the senses are right in 47.8 % (chance: 50), so that the
@@ -21,6 +21,8 @@ from rc3mm.models import TextDecoder, VLTranslator
 
 targets = ('de', 'fr', 'cs')
 
+work_dir = 'work_dirs/mmt_emoji'  # five tasks have an emoji.py
+load_from = 'work_dirs/xgqa_emoji/iter_800.pth'  # who can answer questions has learnt to look
 model = dict(
     type=VLTranslator,
     decoder=dict(type=TextDecoder, depth=2, heads=4, mlp_ratio=2),  # as the fusion head, whose weights it starts from

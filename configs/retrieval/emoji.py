@@ -20,6 +20,7 @@ from rc3mm.evaluation import RetrievalMetric
 from rc3mm.models import ITC, ITM, RC3
 
 source = ('retrieval',)
+work_dir = 'work_dirs/retrieval_emoji'  # five tasks have an emoji.py
 model = dict(
     type=RC3,
     embed_dim=width,

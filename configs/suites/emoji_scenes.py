@@ -8,7 +8,7 @@ Result:   a table, results.json, table.csv, table.md, table.tex and chart.png in
 
 suite = dict(
     title='EmojiScenes',
-    pretrained='work_dirs/pretrain_tiny/iter_1900.pth',
+    pretrained='work_dirs/pretrain_tiny/iter_1700.pth',
     split='test',
     setting='zero-shot, tuned on English',
     tasks=dict(
@@ -27,6 +27,7 @@ suite = dict(
                 'text only': [
                     'train_dataloader.dataset.sources.gqa.pipeline.0.what=image',
                     'test_dataloader.dataset.pipeline.0.what=image',
+                    'model.test_form=patch',  # no region is to be looked for in grey
                 ],
                 'image only': [
                     'train_dataloader.dataset.sources.gqa.pipeline.0.what=text',
@@ -36,6 +37,7 @@ suite = dict(
         ),
         xvnli=dict(
             config='configs/xvnli/emoji.py',
+            after='xgqa',
             title='Entailment (XVNLI)',
             metrics={'accuracy': 'answers/{}/accuracy'},
             chance={'accuracy': 33.3},
@@ -43,6 +45,7 @@ suite = dict(
                 'text only': [
                     'train_dataloader.dataset.sources.xvnli.pipeline.0.what=image',
                     'test_dataloader.dataset.pipeline.0.what=image',
+                    'model.test_form=patch',  # no region is to be looked for in grey
                 ],
                 'image only': [
                     'train_dataloader.dataset.sources.xvnli.pipeline.0.what=text',
@@ -52,6 +55,7 @@ suite = dict(
         ),
         marvl=dict(
             config='configs/marvl/emoji.py',
+            after='xgqa',
             title='Pairs of images (MaRVL)',
             metrics={'accuracy': 'answers/{}/accuracy', 'consistency': 'answers/{}/consistency'},
             chance={'accuracy': 50.0, 'consistency': 6.25},
@@ -59,6 +63,7 @@ suite = dict(
                 'text only': [
                     'train_dataloader.dataset.sources.nlvr2.pipeline.0.what=image',
                     'test_dataloader.dataset.pipeline.0.what=image',
+                    'model.test_form=patch',  # no region is to be looked for in grey
                 ],
                 'image only': [
                     'train_dataloader.dataset.sources.nlvr2.pipeline.0.what=text',
@@ -68,6 +73,7 @@ suite = dict(
         ),
         mmt=dict(
             config='configs/mmt/emoji.py',
+            after='xgqa',
             title='Translation with image (MMT)',
             setting='supervised',
             languages=('de', 'fr', 'cs'),

@@ -19,6 +19,7 @@ from rc3mm.datasets import EmojiVQA, MixedSources
 from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
+work_dir = 'work_dirs/xgqa_emoji'  # five tasks have an emoji.py
 model = dict(type=VLClassifier, num_classes=2 + 4 + 4 + 100, **backbone)
 
 train = dict(type=EmojiVQA, num_items=40000, languages=('en',), seed=11, pipeline=pipeline, **world)

@@ -13,6 +13,7 @@ with read_base():
 from rc3mm.datasets.emoji.questions import answer_names
 from rc3mm.models import TextDecoder, VLAnswerRanker
 
+work_dir = 'work_dirs/xgqa_emoji_ranking'
 model = dict(
     type=VLAnswerRanker,
     decoder=dict(type=TextDecoder, depth=2, heads=4, mlp_ratio=2),  # as the fusion head, whose weights it starts from

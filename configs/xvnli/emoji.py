@@ -1,6 +1,6 @@
 """XVNLI's twin on EmojiScenes: contradicted, not to be told, or entailed by a scene with a curtain.
 
-Command:  python tools/train.py configs/xvnli/emoji.py
+Command:  python tools/train.py configs/xvnli/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     three to five minutes on one CPU core
 Result:   on val, after 800 steps: 48.7 in English, 48.5 in the mean of the other languages (chance: 33.3).
@@ -18,6 +18,8 @@ from rc3mm.datasets import EmojiEntailment, MixedSources
 from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
+work_dir = 'work_dirs/xvnli_emoji'  # five tasks have an emoji.py
+load_from = 'work_dirs/xgqa_emoji/iter_800.pth'  # who can answer questions has learnt to look
 backbone.update(test_form='both')  # no region shows the curtain
 model = dict(type=VLClassifier, num_classes=3, **backbone)
 
