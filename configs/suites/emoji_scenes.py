@@ -73,7 +73,6 @@ suite = dict(
         ),
         mmt=dict(
             config='configs/mmt/emoji.py',
-            after='xgqa',
             title='Translation with image (MMT)',
             setting='supervised',
             languages=('de', 'fr', 'cs'),
