@@ -35,6 +35,7 @@ score = dict(type=ScoreRelevance, scorer=scorer)
 weak.update(num_scenes=num_weak, pipeline=[regions, tokenize, score, pack])
 train_dataloader['dataset']['sources'] = dict(strict=strict, weak=weak)
 sampler = train_dataloader['sampler']
+sampler.pop('run')
 sampler['batch_size'], sampler['ratios'] = dict(strict=batch_size, weak=batch_size), dict(strict=0.4, weak=0.6)
 
 # -- model

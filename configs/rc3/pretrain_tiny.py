@@ -23,13 +23,14 @@ from rc3mm.datasets import EmojiTaskTexts
 from rc3mm.engine import GroupedOptimWrapperConstructor, RC3TrainLoop, RetrievalLoop
 from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy
 
-max_iters = 1700
+max_iters = 1750
 
 # Parallel text with the words of questions and statements, which captions lack: the tasks of `make suite` need them in
 # six languages, and are tuned in English.
 train_dataloader['dataset']['sources'].update(task_texts=dict(parallel, type=EmojiTaskTexts, seed=4))
 train_dataloader['sampler']['batch_size'].update(task_texts=64)
-train_dataloader['sampler']['ratios'].update(task_texts=0.1)
+train_dataloader['sampler'].update(run=dict(task_texts=8))
+train_dataloader['sampler']['ratios'].update(task_texts=0.15)
 
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=425)
 val_cfg = dict(type=RetrievalLoop)

@@ -228,18 +228,20 @@ class EmojiEntailment(EmojiTask):
 class EmojiTaskTexts(EmojiScenes):
     """Parallel text in the words of the tasks: questions and statements with their exact translations.
 
-    There is no image, no answer and no label: it lets pre-training see words that captions lack ('Position', 'From left
-    to right', 'Only in the left picture'), as the parallel text of large corpora does. Arguments: see
-    :class:`EmojiScenes`.
+    There is no image, no answer and no label: it lets pre-training see words that captions lack ('Where', 'From left to
+    right', 'Only in the left picture'), as the parallel text of large corpora does. Eight consecutive items speak of
+    the same two concepts, so that in a batch that holds such a run translations are not told by names alone.
+    Arguments: see :class:`EmojiScenes`.
     """
 
     source = 'parallel'
     least_languages = 2
+    run = 8
 
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
-        named = tuple(item.concept for item in scene.objects)
+        named = self.scene.sets[scene.index - scene.index % self.run][:2]
         if len(named) < 2:
             others = range(self.scene.sets.start, self.scene.sets.end)
-            named += (pick_other(others, named, rng),)
+            named += (pick_other(others, named, np.random.default_rng(named)),)
         languages, said = self._two_languages(rng), draw_task_text(named, self.level, rng)
         return {'texts': [(language, task_text(said, self.level, language)) for language in languages]}

@@ -52,7 +52,8 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         stream_window: blocks that are shuffled together, and kept in memory by each worker.
         length_pool: batches that are sorted by length together; 1 to leave lengths to chance.
         run: so many consecutive items of a shuffled source come together, such as the questions about one image, whose
-            encoding they can then share (`share_images` of `vl_collate`); for all sources or by source.
+            encoding they can then share (`share_images` of `vl_collate`); for all sources or by source. Batches of
+            runs are not sorted by length, which would tear them apart.
         seed: of the order and of everything random in the samples; None means 0.
 
     Attributes:
@@ -108,12 +109,13 @@ class MixedSourceSampler(Sampler[list[Draw]]):
                 )
         self.kinds = [_by_source(orders, name, 'shuffle') for name in names]
         self.runs = [_by_source(runs, name, 1) for name in names]
-        if min(self.runs) < 1 or (max(self.runs) > 1 and length_pool > 1):
-            raise ValueError(
-                f'run must be at least 1, and 1 with a length_pool, which tears runs apart; got {run} and {length_pool}'
-            )
+        if min(self.runs) < 1:
+            raise ValueError(f'run must be at least 1, got {run}')
         if not set(self.kinds) <= {'shuffle', 'stream'}:
             raise ValueError(f"the order of a source is 'shuffle' or 'stream', got {orders}")
+        self.pools = [length_pool if own == 1 else 1 for own in self.runs]
+        if any(own > 1 and kind == 'stream' for own, kind in zip(self.runs, self.kinds, strict=True)):
+            raise ValueError(f'runs are for shuffled sources, a streamed one is read in sequence anyway; got run={run}')
         self.names, self.dataset, self.num_items = names, dataset, sizes
         self.length_pool, self.stream_block, self.stream_window = length_pool, stream_block, stream_window
         self.probabilities = weights / weights.sum()
@@ -180,7 +182,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
             iteration: the training iteration.
         """
         step_seed = int(np.random.SeedSequence((self.seed, _STEP_STREAM, iteration)).generate_state(1)[0])
-        pool, place = divmod(number, self.length_pool)
+        pool, place = divmod(number, self.pools[source])
         worker = iteration % self.workers if self.kinds[source] == 'stream' else 0
         indices, serials = (part[place].tolist() for part in self._pool(source, worker, pool))
         return [
@@ -189,7 +191,7 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         ]
 
     def _pool(self, source: int, worker: int, pool: int) -> Items:
-        """This process's items of the batches of a pool, each part of shape (length_pool, batch size)."""
+        """This process's items of the batches of a pool, each part of shape (batches, batch size)."""
         known = self._pools.get((source, worker))
         if known is None or known[0] != pool:
             self._pools[source, worker] = (pool, self._deal(source, worker, pool))
@@ -200,10 +202,11 @@ class MixedSourceSampler(Sampler[list[Draw]]):
         size, streamed = self.batch_sizes[source], self.kinds[source] == 'stream'
         together = size if streamed else size * world_size
         lane = worker * world_size + rank if streamed else 0
-        count = self.length_pool * together
+        batches = self.pools[source]
+        count = batches * together
         items = self._order(source).take(lane, pool * count, count)
-        chosen = np.arange(count).reshape(self.length_pool, together)
-        if self.length_pool > 1:
+        chosen = np.arange(count).reshape(batches, together)
+        if batches > 1:
             draws = [
                 Draw(index, (self.seed, _SAMPLE_STREAM, source, serial), source)
                 for index, serial in zip(items.indices_N.tolist(), items.serials_N.tolist(), strict=True)
@@ -211,8 +214,8 @@ class MixedSourceSampler(Sampler[list[Draw]]):
             by_length = np.argsort(self.dataset.lengths(source, draws), kind='stable')
             # The same batches are long on every rank: the generator knows the worker, but not the rank.
             rng = np.random.default_rng((self.seed, _POOL_STREAM, source, pool, *([worker] if streamed else [])))
-            batches = rng.permutation(by_length.reshape(self.length_pool, together))
-            chosen = rng.permuted(batches, axis=1)  # no rank is given the longest texts of every batch
+            sorted_ = rng.permutation(by_length.reshape(batches, together))
+            chosen = rng.permuted(sorted_, axis=1)  # no rank is given the longest texts of every batch
         if not streamed:
             chosen = chosen[:, rank * size : (rank + 1) * size]
         return Items(items.indices_N[chosen], items.serials_N[chosen])

@@ -11,7 +11,7 @@ from rc3mm.datasets.emoji.scene import Scene
 from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, places
 
 Part = tuple[str, tuple[int | str, ...]]
-OPENINGS = ('where', 'horizontal', 'vertical', 'left', 'right', 'both', 'only_left', 'only_right', 'together')
+OPENINGS = ('what', 'where', 'horizontal', 'vertical', 'left', 'right', 'both', 'only_left', 'only_right', 'together')
 
 
 def read_text(text: str, level: str, language: str) -> tuple[list[Part], bool]:
@@ -25,8 +25,8 @@ def read_text(text: str, level: str, language: str) -> tuple[list[Part], bool]:
     openings = {place: f'cell {cell}' for cell, place in enumerate(places(level, language))}
     openings |= {words.picture: 'picture', words.count: 'count'} | {getattr(more, name): name for name in OPENINGS}
     assert len(openings) == len(places(level, language)) + 2 + len(OPENINGS)
-    names: dict[str, int | str] = {concept.names[language]: concept.index for concept in load_concepts()}
-    names[more.which] = 'which'
+    names = {concept.names[language]: concept.index for concept in load_concepts()}
+    names |= {place: cell for cell, place in enumerate(places(level, language))} if text.startswith(more.what) else {}
     asks = text.endswith(more.mark.strip())
     body = text.removesuffix(more.mark).removesuffix(more.mark.strip()) if asks else text.removesuffix(words.stop)
     read: list[Part] = []

@@ -49,14 +49,14 @@ def test_answers_are_what_the_scene_shows(level: str, language: str) -> None:
         objects = cells_of(dataset.get_scene(index))
         opening, given = said[0]
         assert len(said) == 1
-        asked[opening.split()[0], given == ('which',)] += 1
+        asked[opening.split()[0]] += 1
         if opening == 'how_many':
             right = str(len(objects))
         elif opening == 'where':
             cell = next(cell for cell, concept in objects if concept == given[0])
             right = places(level, 'en')[cell].lower()
-        elif given == ('which',):
-            right = load_concepts()[dict(objects)[int(opening[5:])]].names['en']
+        elif opening == 'what':
+            right = load_concepts()[dict(objects)[int(given[0])]].names['en']
         else:
             right = 'yes' if is_true(said, objects, GRID[level]) else 'no'
         assert right == answer
@@ -156,5 +156,5 @@ def test_parallel_texts_of_the_tasks_are_translations_and_know_all_their_words(l
         assert one != other and (said, asks) == read_text(translation, level, other)
         openings.update(f'{opening.partition(" ")[0]}{"?" if asks else ""}' for opening, _ in said)
     whole = {'cell', 'horizontal', 'vertical', 'left', 'right', 'both', 'only_left', 'only_right', 'together'}
-    asked = {'cell?', 'picture?', 'where?', 'how_many?', 'horizontal?', 'vertical?'}
+    asked = {'cell?', 'picture?', 'what?', 'where?', 'how_many?', 'horizontal?', 'vertical?'}
     assert set(openings) == whole | asked | {'more_left', 'more_right'}

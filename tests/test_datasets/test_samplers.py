@@ -248,14 +248,14 @@ def test_errors_name_what_is_wrong(batch_size: Any, ratios: Any, message: str) -
 
 
 def test_runs_come_whole_and_no_pool_tears_them() -> None:
-    sampler = MixedSourceSampler(mixed(strict=40, weak=40), 8, run={'strict': 4})
+    sampler = MixedSourceSampler(mixed(strict=40, weak=40), 8, run={'strict': 4}, length_pool=2)
     for batch in itertools.islice(sampler, 30):
         indices = [draw.index for draw in batch]
         runs = [indices[i : i + 4] for i in (0, 4)]
         whole = all(run == list(range(run[0], run[0] + 4)) and run[0] % 4 == 0 for run in runs)
         assert whole == (batch[0].source == 0)
-    with pytest.raises(ValueError, match='length_pool, which tears runs apart'):
-        MixedSourceSampler(mixed(), 8, run=4, length_pool=2)
+    with pytest.raises(ValueError, match='runs are for shuffled sources'):
+        MixedSourceSampler(mixed(), 8, run=4, order={'weak': 'stream'})
     with pytest.raises(ValueError, match='run must be at least 1'):
         MixedSourceSampler(mixed(), 8, run=0)
     with pytest.raises(ValueError, match=r"unknown sources \['strikt'\]"):

@@ -32,6 +32,6 @@ model = dict(
         mlm=dict(type=MLM, sources=('weak',), loss_weight=0.2, probability=0.15),
         mrm=dict(type=MRM, width=width, feature_dim=256, num_classes=101, loss_weight=0.2, probability=0.3),
         tlm=dict(type=TLM, sources=('parallel',), loss_weight=0.2),
-        xlco=dict(type=XLCO, sources=('parallel',), loss_weight=2.0),
+        xlco=dict(type=XLCO, sources=('parallel',), loss_weight=3.0),
     ),
 )

@@ -102,7 +102,7 @@ def question_text(asked: Question, level: str, language: str) -> str:
     words, more = WORDINGS[language], TASK_WORDINGS[language]
     names = names_of(asked.concepts, language)
     if asked.form == 'what':
-        return question(language, places(level, language)[asked.cell], [more.which])
+        return question(language, more.what, [places(level, language)[asked.cell]])
     if asked.form == 'where':
         return question(language, more.where, names)
     if asked.form == 'how_many':

@@ -16,7 +16,7 @@ class TaskWording:
 
     Attributes:
         mark: What ends a question.
-        which: What asks for the emoji in a place.
+        what: Opening of the place whose emoji is asked for.
         where: Opening of the emoji whose place is asked for.
         how_many: The question how many emoji there are, without its mark.
         horizontal: Opening of a list from left to right.
@@ -32,7 +32,7 @@ class TaskWording:
     """
 
     mark: str
-    which: str
+    what: str
     where: str
     how_many: str
     horizontal: str
@@ -50,7 +50,7 @@ class TaskWording:
 TASK_WORDINGS: dict[str, TaskWording] = {
     'en': TaskWording(
         mark='?',
-        which='which emoji',
+        what='What',
         where='Where',
         how_many='How many emoji',
         horizontal='From left to right',
@@ -66,7 +66,7 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'de': TaskWording(
         mark='?',
-        which='welches Emoji',
+        what='Was',
         where='Wo',
         how_many='Wie viele Emojis',
         horizontal='Von links nach rechts',
@@ -82,7 +82,7 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'fr': TaskWording(
         mark='\u00a0?',
-        which='quel émoji',
+        what='Quoi',
         where='Où',
         how_many='Combien d’émojis',
         horizontal='De gauche à droite',
@@ -98,7 +98,7 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'cs': TaskWording(
         mark='?',
-        which='které emoji',
+        what='Co',
         where='Kde',
         how_many='Kolik emoji',
         horizontal='Zleva doprava',
@@ -114,7 +114,7 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'ja': TaskWording(
         mark='？',
-        which='どの絵文字',
+        what='何',
         where='どこ',
         how_many='絵文字はいくつ',
         horizontal='左から右へ',
@@ -130,7 +130,7 @@ TASK_WORDINGS: dict[str, TaskWording] = {
     ),
     'zh': TaskWording(
         mark='？',
-        which='哪个表情符号',
+        what='什么',
         where='哪里',
         how_many='多少个表情符号',
         horizontal='由左到右',
