@@ -23,7 +23,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize('first', [0, 104])
 def test_nothing_lies_over_a_text(tool: ModuleType, first: int) -> None:
-    figure = tool.draw(24, first)
+    figure = tool.draw(32, first)
     FigureCanvasAgg(figure).draw()
     (axes,) = figure.axes
     written = [text for text in axes.texts if text.get_text().strip()]
@@ -42,7 +42,7 @@ def test_writes_a_small_file(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / 'new/sheet.png'
-    monkeypatch.setattr('sys.argv', ['draw_emoji_tasks.py', '--out', str(out), '--image-size', '24', '--first', '3'])
+    monkeypatch.setattr('sys.argv', ['draw_emoji_tasks.py', '--out', str(out), '--image-size', '32', '--first', '3'])
     tool.main()
     assert capsys.readouterr().out.startswith(f'{out}: ')
     with Image.open(out) as picture:
