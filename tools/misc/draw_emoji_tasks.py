@@ -54,21 +54,13 @@ def draw(image_size: int, first: int) -> Figure:
         count = (first + 2) * kind.items_per_unit
         return kind(num_items=count, level=level, split='test', image_size=image_size, **more)
 
-<<<<<<< HEAD
-    y = _heading(axes, 0, 'EmojiVQA', 'twin of xGQA: four questions about a scene; all answers are English')
-=======
     y = _heading(axes, 0, 'EmojiVQA', 'twin of xGQA: four questions about a scene; answers are always English')
->>>>>>> 76bf7d3c5e48aec159a99cfde000c7bc0670ff03
     ends = [_items(axes, 0, y, twin(EmojiVQA), first, 'ja', 0.05)]
     ends += [_items(axes, 1, y, twin(EmojiVQA, 'hard'), first + 1, 'de', 0.05)]
     y = _heading(axes, max(ends), 'EmojiEntailment', 'twin of XVNLI: what only the curtain could tell is neutral')
     ends = [_items(axes, 0, y, twin(EmojiEntailment), first, 'zh', 0.15)]
     ends += [_items(axes, 1, y, twin(EmojiEntailment, 'hard'), first + 1, 'fr', 0.15)]
-<<<<<<< HEAD
-    y = _heading(axes, max(ends), 'EmojiPairs', 'twin of MaRVL: true of two pairs of pictures, false of two')
-=======
     y = _heading(axes, max(ends), 'EmojiPairs', 'twin of MaRVL: a sentence is true of two pairs, false of two')
->>>>>>> 76bf7d3c5e48aec159a99cfde000c7bc0670ff03
     y = _pairs(axes, y, twin(EmojiPairs), first, ('en', 'cs', 'ja')) + 0.05
     y = _pairs(axes, y, twin(EmojiPairs, 'hard'), first + 1, ('en', 'de', 'zh'))
     y = _heading(axes, y, 'EmojiTranslation', 'twin of Multi30K: the picture tells which sense an English word has')
