@@ -47,7 +47,8 @@ def learning_rate_factor(
 class GroupedOptimWrapperConstructor:
     """Builds the optimiser with one group for each distinct (learning rate, weight decay).
 
-    Biases, norms, embeddings of a single vector and other parameters of fewer than two dimensions are not decayed.
+    Biases, norms, embeddings of a single vector and other parameters of fewer than two dimensions are not decayed. A
+    factor of 0 freezes parameters.
 
     Args:
         optim_wrapper_cfg: `type`, `optimizer` and the wrapper's own arguments.
@@ -82,6 +83,9 @@ class GroupedOptimWrapperConstructor:
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in parameters:
             factor = learning_rate_factor(name, self.lr_mult, self.layer_decay, depths)
+            if factor == 0:
+                parameter.requires_grad_(False)  # no gradient is computed that nothing would use
+                continue
             groups.setdefault((factor, parameter.ndim >= 2), []).append(parameter)
         lr, decay = self.optimizer_cfg['lr'], self.optimizer_cfg.get('weight_decay', 0.0)
         param_groups: list[dict[str, Any]] = []

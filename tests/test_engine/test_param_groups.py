@@ -50,6 +50,14 @@ def test_frozen_parameters_are_left_out() -> None:
     assert not {id(p) for p in model.text_encoder.parameters()} & set(groups)
 
 
+def test_a_factor_of_zero_freezes() -> None:
+    model = tiny_rc3()
+    groups = build(model, lr_mult={'text_encoder': 0.0})
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith('text_encoder')
+        assert parameter.requires_grad != frozen and (id(parameter) in groups) != frozen, name
+
+
 @pytest.mark.parametrize('paramwise', [dict(lr_multi={}), dict(lr_mult={'txt_encoder': 1.0})])
 def test_typos_are_refused(paramwise: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r'lr_multi|txt_encoder'):
