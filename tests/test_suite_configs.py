@@ -22,7 +22,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 @pytest.mark.parametrize('name', SUITE['tasks'])
 def test_options_of_controls_fit(name: str, load: Any) -> None:
-    (task,) = load('suite_tasks').read_tasks(SUITE, [name])
+    task = next(task for task in load('suite_tasks').read_tasks(SUITE, [name]) if task.name == name)
     for options in task.controls.values():
         cfg = Config.fromfile(str(ROOT / task.config))
         before = cfg.to_dict()

@@ -131,7 +131,7 @@ def test_runs(name: str, world: Path, tmp_path: Path) -> None:
         moved = [float((after[key] - start[key]).abs().max()) for key in shared if key.startswith(part)]
         assert 0 < max(moved) < 0.01, f'{part}: {max(moved)}'  # tuned, from these weights
     metric = cfg.default_hooks.checkpoint.save_best
-    assert [path.name for path in tmp_path.glob('best_*')] == [f'best_{metric}_iter_3.pth'.replace('/', '_')]
+    assert [path.name for path in tmp_path.glob('best_*.pth')] == [f'best_{metric}_iter_3.pth'.replace('/', '_')]
     found = runner.test()
     assert METRICS[name] <= found.keys(), sorted(found)
     assert all(0 <= value <= 100 for key, value in found.items() if '/num_' not in key)

@@ -7,13 +7,15 @@ from typing import Any
 def test_train_step_reports_its_parts(warm: Any) -> None:
     command = ['benchmarks/train_step.py', 'configs/rc3/pretrain_tiny.py']
     command += ['--steps', '1', '--warmup', '1', '--batches', '1', '--cfg-options']
-    command += [f'train_dataloader.sampler.batch_size.{source}=4' for source in ('strict', 'weak', 'parallel')]
+    command += [
+        f'train_dataloader.sampler.batch_size.{source}=4' for source in ('strict', 'weak', 'parallel', 'task_texts')
+    ]
     command += ['train_dataloader.dataset.sources.weak.pipeline.2.scorer.num_sentences=300']
     done = warm(*command)
     assert done.code == 0, done.output[-2000:]
     report = json.loads(done.output.splitlines()[-1])
     assert report['benchmark'] == 'train_step'
-    assert set(report['sources']) == {'strict', 'weak', 'parallel'}
+    assert set(report['sources']) == {'strict', 'weak', 'parallel', 'task_texts'}
     for source in report['sources'].values():
         parts = {part: seconds for part, seconds in source['seconds'].items() if not part.startswith('data')}
         assert {'text', 'losses', 'backward', 'optimizer'} <= set(parts)
