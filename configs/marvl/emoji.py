@@ -19,11 +19,12 @@ from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
 work_dir = 'work_dirs/marvl_emoji'  # five tasks have an emoji.py
-load_from = 'work_dirs/xgqa_emoji/iter_800.pth'  # who can answer questions has learnt to look
+load_from = 'work_dirs/xgqa_emoji/iter_500.pth'  # who can answer questions has learnt to look
 model = dict(type=VLClassifier, num_classes=2, num_images=2, **backbone)
 
 train = dict(type=EmojiPairs, num_items=40000, languages=('en',), seed=11, pipeline=pipeline, **world)
 train_dataloader = dict(dataset=dict(type=MixedSources, sources=dict(nlvr2=train)), **train_loader)
+train_dataloader['sampler'].update(batch_size=48)  # 96 images
 test_dataloader = dict(
     dataset=dict(type=EmojiPairs, num_items=1200, split='test', pipeline=pipeline, **world), **eval_loader
 )

@@ -8,7 +8,7 @@ Result:   a table, results.json, table.csv, table.md, table.tex and chart.png in
 
 suite = dict(
     title='EmojiScenes',
-    pretrained='work_dirs/pretrain_tiny/iter_1700.pth',
+    pretrained='work_dirs/pretrain_tiny/iter_1750.pth',
     split='test',
     setting='zero-shot, tuned on English',
     tasks=dict(

@@ -19,7 +19,7 @@ from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
 work_dir = 'work_dirs/xvnli_emoji'  # five tasks have an emoji.py
-load_from = 'work_dirs/xgqa_emoji/iter_800.pth'  # who can answer questions has learnt to look
+load_from = 'work_dirs/xgqa_emoji/iter_500.pth'  # who can answer questions has learnt to look
 backbone.update(test_form='both')  # no region shows the curtain
 model = dict(type=VLClassifier, num_classes=3, **backbone)
 
