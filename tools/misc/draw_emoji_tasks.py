@@ -54,13 +54,17 @@ def draw(image_size: int, first: int) -> Figure:
         count = (first + 2) * kind.items_per_unit
         return kind(num_items=count, level=level, split='test', image_size=image_size, **more)
 
-    y = _heading(axes, 0, 'EmojiVQA', 'twin of xGQA: four questions about a scene; answers are always English')
+    y = _heading(
+        axes, 0, 'EmojiVQA', 'twin of xGQA: four questions about a scene; in all languages the answer is English'
+    )
     ends = [_items(axes, 0, y, twin(EmojiVQA), first, 'ja', 0.05)]
     ends += [_items(axes, 1, y, twin(EmojiVQA, 'hard'), first + 1, 'de', 0.05)]
     y = _heading(axes, max(ends), 'EmojiEntailment', 'twin of XVNLI: what only the curtain could tell is neutral')
     ends = [_items(axes, 0, y, twin(EmojiEntailment), first, 'zh', 0.15)]
     ends += [_items(axes, 1, y, twin(EmojiEntailment, 'hard'), first + 1, 'fr', 0.15)]
-    y = _heading(axes, max(ends), 'EmojiPairs', 'twin of MaRVL: a sentence is true of two pairs, false of two')
+    y = _heading(
+        axes, max(ends), 'EmojiPairs', 'twin of MaRVL: a sentence is true of two pairs of pictures, false of two'
+    )
     y = _pairs(axes, y, twin(EmojiPairs), first, ('en', 'cs', 'ja')) + 0.05
     y = _pairs(axes, y, twin(EmojiPairs, 'hard'), first + 1, ('en', 'de', 'zh'))
     y = _heading(axes, y, 'EmojiTranslation', 'twin of Multi30K: the picture tells which sense an English word has')
