@@ -2,8 +2,9 @@
 
 Command:  python tools/train.py configs/marvl/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
-Time:     three to five minutes on one CPU core
-Result:   on val, after 500 steps: 50.0, which is chance: these settings do not learn it.
+Time:     200 seconds of training on one CPU core
+Result:   60.9 in English, 57.4 in the mean of the other languages: little is learnt in these steps (one
+          run, test; chance: 50)
 """
 
 from mmengine.config import read_base

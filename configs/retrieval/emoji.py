@@ -2,8 +2,9 @@
 
 Command:  python tools/train.py configs/retrieval/emoji.py
           (all tasks, controls and the table: make suite)
-Time:     three to five minutes on one CPU core
-Result:   on val, after 300 steps: R@1 77.9 (text->image) and 78.6 (image->text), mean of de fr cs ja zh.
+Time:     three and a half minutes of training on one CPU core
+Result:   R@1 96.0 (text->image) and 97.4 (image->text), mean of de fr cs ja zh; English 98.0 and 99.0 (one
+          run, test)
 """
 
 from mmengine.config import read_base

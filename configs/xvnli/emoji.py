@@ -2,8 +2,9 @@
 
 Command:  python tools/train.py configs/xvnli/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
-Time:     three to five minutes on one CPU core
-Result:   on val, after 800 steps: 48.7 in English, 48.5 in the mean of the other languages (chance: 33.3).
+Time:     140 seconds of training on one CPU core
+Result:   94.9 in English, 57.3 in the mean of the other languages: much is lost in transfer (one run, test;
+          chance: 33.3)
 """
 
 from mmengine.config import read_base
