@@ -3,6 +3,7 @@
 from rc3mm.models.losses.contrastive import (
     PairSimilarities,
     band_penalty,
+    info_nce,
     info_nce_terms,
     pair_similarities,
     reduce_rows,
@@ -16,6 +17,7 @@ __all__ = [
     'ProximityMeans',
     'Temperature',
     'band_penalty',
+    'info_nce',
     'info_nce_terms',
     'pair_similarities',
     'reduce_rows',

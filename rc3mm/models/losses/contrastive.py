@@ -18,6 +18,7 @@ from rc3mm.utils.dist import all_reduce_sum, gather, rank_and_world_size
 __all__ = [
     'PairSimilarities',
     'band_penalty',
+    'info_nce',
     'info_nce_terms',
     'pair_similarities',
     'reduce_rows',
@@ -44,6 +45,11 @@ class PairSimilarities:
     extra_ab_RK: Tensor | None
     extra_ba_RK: Tensor | None
     local: bool
+
+    @property
+    def accuracy(self) -> Tensor:
+        """The share of rows of which the own other view is the nearest, without gradient."""
+        return (self.ab_RN.argmax(1) == self.positive_R).float().mean().detach()
 
     @property
     def diagonal_R(self) -> Tensor:
@@ -109,6 +115,11 @@ def info_nce_terms(similarities: PairSimilarities, tau: Tensor) -> Tensor:
     ab = _log_softmax(similarities.ab_RN, similarities.extra_ab_RK, tau).gather(1, index)
     ba = _log_softmax(similarities.ba_RN, similarities.extra_ba_RK, tau).gather(1, index)
     return -0.5 * (ab + ba).squeeze(1)
+
+
+def info_nce(similarities: PairSimilarities, tau: Tensor) -> Tensor:
+    """Mean of `info_nce_terms` over the global batch."""
+    return reduce_rows(info_nce_terms(similarities, tau), similarities)
 
 
 def soft_target_terms(similarities: PairSimilarities, tau: Tensor, relevance_R: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rc3mm.models.losses import info_nce_terms, pair_similarities, reduce_rows
+from rc3mm.models.losses import info_nce, pair_similarities
 from rc3mm.models.objectives.base import Objective
 from rc3mm.models.objectives.context import BatchContext
 from rc3mm.registry import MODELS
@@ -41,6 +41,6 @@ class ITC(Objective):
         losses, hits = [], []
         for view in range(context.P):
             similarities = pair_similarities(image[:, view], text[:, view], local_loss=self.local_loss)
-            losses.append(reduce_rows(info_nce_terms(similarities, tau), similarities))
-            hits.append((similarities.ab_RN.argmax(1) == similarities.positive_R).float().mean())
-        return {'loss': torch.stack(losses).mean(), 'acc': torch.stack(hits).mean().detach()}
+            losses.append(info_nce(similarities, tau))
+            hits.append(similarities.accuracy)
+        return {'loss': torch.stack(losses).mean(), 'acc': torch.stack(hits).mean()}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rc3mm.models.losses import info_nce_terms, pair_similarities, reduce_rows
+from rc3mm.models.losses import info_nce, pair_similarities
 from rc3mm.models.objectives.base import Objective
 from rc3mm.models.objectives.context import BatchContext
 from rc3mm.registry import MODELS
@@ -46,5 +46,4 @@ class XLCO(Objective):
             raise ValueError(f'XLCO needs two texts an item, source "{context.source}" has {context.P}')
         texts = context.text_embeddings_BPE
         similarities = pair_similarities(texts[:, 0], texts[:, 1], local_loss=self.local_loss)
-        loss = reduce_rows(info_nce_terms(similarities, context.model.tau_towers()), similarities)
-        return {'loss': loss, 'acc': (similarities.ab_RN.argmax(1) == similarities.positive_R).float().mean()}
+        return {'loss': info_nce(similarities, context.model.tau_towers()), 'acc': similarities.accuracy}

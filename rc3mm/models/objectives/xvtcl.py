@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rc3mm.models.losses import PairSimilarities, info_nce_terms, reduce_rows
+from rc3mm.models.losses import PairSimilarities, info_nce
 from rc3mm.models.objectives.base import Objective
 from rc3mm.models.objectives.context import BatchContext
 from rc3mm.registry import MODELS
@@ -24,7 +24,7 @@ def cross_view_diagnostics(similarities: PairSimilarities) -> dict[str, Tensor]:
     """
     diagonal = similarities.diagonal_R.detach()
     out = {
-        'acc': (similarities.ab_RN.argmax(1) == similarities.positive_R).float().mean(),
+        'acc': similarities.accuracy,
         'proximity': diagonal.mean(),
     }
     if similarities.extra_ab_RK is not None:
@@ -63,5 +63,5 @@ class XVtCL(Objective):
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
         """See `Objective.forward` and `cross_view_diagnostics`."""
         similarities = context.cross_view_similarities(self.mismatched_negatives, self.local_loss)
-        loss = reduce_rows(info_nce_terms(similarities, context.model.tau_fused()), similarities)
+        loss = info_nce(similarities, context.model.tau_fused())
         return {'loss': loss, **cross_view_diagnostics(similarities)}
