@@ -47,7 +47,7 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1, share_images:
     images = [inputs.pop('images', None) for inputs in packed]
     if share_images:
         if any(images):
-            raise ValueError('images can be shared by items of one image each, these have several')
+            raise ValueError(f'share_images is for items of one image each; {names[0]} has several, leave it out')
         return {'inputs': _stack_shared(packed, names, pad_id), 'data_samples': data_samples}
     inputs = _stack(packed, names, pad_id)
     counts = {len(item or ()) for item in images}

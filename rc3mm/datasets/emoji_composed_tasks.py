@@ -39,7 +39,6 @@ class _ComposedTask(EmojiTask):
         super().__init__(num_items=num_items, **part, **world)
         self.sets = ComposedSets(self._members, self.num_concepts, self.split, self.scene.sizes, **part)
         self.scene.sets = self.sets
-        self._plan: tuple[int, Any] = (-1, None)
 
     def _scenes_needed(self, num_items: int) -> int:
         """None, as the scenes are composed; a dataset has at least one."""
@@ -48,18 +47,6 @@ class _ComposedTask(EmojiTask):
     def _members(self, scene: int) -> tuple[int, ...]:
         """Concepts of a scene."""
         raise NotImplementedError
-
-    def _draw_plan(self, unit: int) -> Any:
-        """What a unit of items says and shows."""
-        raise NotImplementedError
-
-    def _planned(self, unit: int) -> Any:
-        """The plan of a unit; the last one is kept, as one sample asks several times."""
-        number, plan = self._plan
-        if number != unit:
-            plan = self._draw_plan(unit)
-            self._plan = unit, plan
-        return plan
 
 
 @DATASETS.register_module()

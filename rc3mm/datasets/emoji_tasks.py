@@ -55,7 +55,7 @@ class EmojiTask(EmojiScenes):
             raise ValueError(f'scenes of {name} hold at least {self.least_objects} objects, not {tuple(sizes)}')
         super().__init__(num_scenes=self._scenes_needed(num_items), level=level, sizes=sizes, **world)
         self.num_items = num_items
-        self._seen: tuple[int, Any] = (-1, None)
+        self._plan: tuple[int, Any] = (-1, None)
 
     def _scenes_needed(self, num_items: int) -> int:
         """How many scenes of the world's own order so many items take."""
@@ -87,15 +87,16 @@ class EmojiTask(EmojiScenes):
 
     def get_scene(self, index: int) -> Scene:
         """The scene behind a sample."""
-        return self._once(self.locate(index)[1] // self.items_per_unit)[0]
+        return self._planned(self.locate(index)[1] // self.items_per_unit)[0]
 
-    def _once(self, unit: int) -> tuple[Any, ...]:
-        """What the items of a unit share, led by its scene; the last one is kept, as items often come one by one."""
-        if self._seen[0] != unit:
-            self._seen = unit, self._draw(unit)
-        return self._seen[1]
+    def _planned(self, unit: int) -> Any:
+        """What the items of a unit share; the last one is kept, as items often come one by one."""
+        if self._plan[0] != unit:
+            self._plan = unit, self._draw_plan(unit)
+        return self._plan[1]
 
-    def _draw(self, unit: int) -> tuple[Any, ...]:
+    def _draw_plan(self, unit: int) -> Any:
+        """Draw what the items of a unit share; where the world has the scene, led by it and its picture."""
         scene = self.scene(unit)
         return scene, render(scene)
 
@@ -155,7 +156,7 @@ class EmojiVQA(EmojiTask):
             ``item_id``, ``source``, ``texts`` (one question), ``answer``, ``label`` (its place among ``answers``), and
             the picture: ``image_id``, ``image``, ``roi_boxes``, ``roi_labels`` as of :class:`EmojiScenes`.
         """
-        scene, image = self._once(self.locate(index)[1] // self.items_per_unit)
+        scene, image = self._planned(self.locate(index)[1] // self.items_per_unit)
         answer = self.get_question(index).answer
         return {
             **look_of(scene, self.get_image_id(index), image),
@@ -191,10 +192,10 @@ class EmojiEntailment(EmojiTask):
     def get_hypothesis(self, index: int) -> tuple[Hypothesis, int]:
         """The hypothesis of a sample, in no language yet, and the covered cell."""
         unit, number = divmod(self.locate(index)[1], self.items_per_unit)
-        _, _, covered, hypotheses = self._once(unit)
+        _, _, covered, hypotheses = self._planned(unit)
         return hypotheses[number], covered
 
-    def _draw(self, unit: int) -> tuple[Any, ...]:
+    def _draw_plan(self, unit: int) -> Any:
         scene, rng = self.scene(unit), self._rng(unit, _HYPOTHESIS_STREAM)
         covered = draw_covered_cell(scene, rng)
         return scene, render_covered(scene, covered), covered, draw_hypotheses(scene, covered, self.concepts, rng)
@@ -212,7 +213,7 @@ class EmojiEntailment(EmojiTask):
             ``image``, ``roi_boxes``, ``roi_labels`` as of :class:`EmojiScenes`; the curtain is no region.
         """
         unit, number = divmod(self.locate(index)[1], self.items_per_unit)
-        scene, image, _, hypotheses = self._once(unit)
+        scene, image, _, hypotheses = self._planned(unit)
         stated = hypotheses[number]
         return {
             **look_of(scene, self.get_image_id(index), image),

@@ -70,6 +70,8 @@ class BatchContext:
         self.negatives_within = negatives_within
         self.uniform_negatives = uniform_negatives
         self._cache: dict[Any, Any] = {}
+        if 'image_index' in inputs:
+            raise ValueError('in pre-training each item has its own image: leave out `share_images` of `vl_collate`')
         numbers = {len(sample.texts) for sample in data_samples}
         if len(numbers) != 1:
             raise ValueError(

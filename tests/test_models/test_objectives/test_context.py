@@ -153,3 +153,11 @@ def test_missing_inputs_are_named(rc3: Any, batch: Any) -> None:
     del data['inputs']['roi_features']
     with pytest.raises(KeyError, match='form_probs'):
         rc3(['itc'])(**rc3().data_preprocessor(data), mode='loss')
+
+
+def test_shared_images_are_not_for_pre_training(rc3: Any, batch: Any) -> None:
+    data = batch('strict', 4)
+    data['inputs']['image_index'] = torch.arange(4)
+    model = rc3()
+    with pytest.raises(ValueError, match='leave out `share_images`'):
+        model(**model.data_preprocessor(data, True), mode='loss')
