@@ -15,7 +15,7 @@ from rc3mm.datasets.emoji.entailment import LABELS, Hypothesis, draw_hypotheses,
 from rc3mm.datasets.emoji.questions import KINDS, Question, answer_names, draw_question, question_text
 from rc3mm.datasets.emoji.render import render
 from rc3mm.datasets.emoji.scene import EVAL_SIZES, Scene
-from rc3mm.datasets.emoji.task_texts import draw_task_text, task_text
+from rc3mm.datasets.emoji.task_texts import draw_family, task_text
 from rc3mm.datasets.emoji_scenes import EmojiScenes
 from rc3mm.registry import DATASETS
 
@@ -230,8 +230,9 @@ class EmojiTaskTexts(EmojiScenes):
     """Parallel text in the words of the tasks: questions and statements with their exact translations.
 
     There is no image, no answer and no label: it lets pre-training see words that captions lack ('Where', 'From left to
-    right', 'Only in the left picture'), as the parallel text of large corpora does. Eight consecutive items speak of
-    the same two concepts, so that in a batch that holds such a run translations are not told by names alone.
+    right', 'Only in the left picture'), as the parallel text of large corpora does. :attr:`run` consecutive items are
+    different texts of one family about the same two concepts in the same two languages: in a batch that holds such a
+    run (`run` of :class:`MixedSourceSampler`), translations are told by what the texts say and by nothing else.
     Arguments: see :class:`EmojiScenes`.
     """
 
@@ -240,9 +241,12 @@ class EmojiTaskTexts(EmojiScenes):
     run = 8
 
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
-        named = self.scene.sets[scene.index - scene.index % self.run][:2]
+        number, item = divmod(scene.index, self.run)
+        rng = self._text_rng(number)
+        named = self.scene.sets[number][:2]
         if len(named) < 2:
             others = range(self.scene.sets.start, self.scene.sets.end)
-            named += (pick_other(others, named, np.random.default_rng(named)),)
-        languages, said = self._two_languages(rng), draw_task_text(named, self.level, rng)
+            named += (pick_other(others, named, rng),)
+        languages = self._two_languages(rng)
+        said = draw_family((named[0], named[1]), self.level, self.run, rng)[item]
         return {'texts': [(language, task_text(said, self.level, language)) for language in languages]}

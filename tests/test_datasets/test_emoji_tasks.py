@@ -158,3 +158,23 @@ def test_parallel_texts_of_the_tasks_are_translations_and_know_all_their_words(l
     whole = {'cell', 'horizontal', 'vertical', 'left', 'right', 'both', 'only_left', 'only_right', 'together'}
     asked = {'cell?', 'picture?', 'what?', 'where?', 'how_many?', 'horizontal?', 'vertical?'}
     assert set(openings) == whole | asked | {'more_left', 'more_right'}
+
+
+@pytest.mark.parametrize('level', ['easy', 'hard'])
+def test_a_run_of_parallel_texts_differs_in_one_thing_alone(level: str) -> None:
+    """No text of a run says the same as another, and names and languages do not tell which is which."""
+    dataset = EmojiTaskTexts(num_scenes=80 * EmojiTaskTexts.run, level=level)
+    families = set()
+    for start in range(0, len(dataset), dataset.run):
+        texts = [dataset.get_texts(start + i) for i in range(dataset.run)]
+        assert len({tuple(language for language, _ in pair) for pair in texts}) == 1
+        for side in (0, 1):
+            assert len({pair[side][1] for pair in texts}) == dataset.run
+        language = texts[0][0][0]
+        said = [read_text(pair[0][1], level, language) for pair in texts]
+        openings = {(opening.partition(' ')[0], asks) for parts, asks in said for opening, _ in parts}
+        families.add(frozenset(openings))
+        if ('what', True) not in openings and ('together', False) not in openings:  # cells, numbers
+            assert len({concept for parts, _ in said for _, given in parts for concept in given}) == 2
+    statements, questions = frozenset({('cell', False)}), frozenset({('cell', True)})
+    assert {statements, questions} < families and all(len(openings) <= 5 for openings in families)

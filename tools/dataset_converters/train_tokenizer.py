@@ -32,7 +32,7 @@ from transformers import PreTrainedTokenizerFast
 from rc3mm.datasets.emoji.artefact import LANGUAGES, load_concepts
 from rc3mm.datasets.emoji.captions import TEMPLATES, caption
 from rc3mm.datasets.emoji.scene import SceneMaker
-from rc3mm.datasets.emoji.task_texts import draw_task_text, task_text
+from rc3mm.datasets.emoji.task_texts import draw_family, task_text
 from rc3mm.datasets.emoji.weak_texts import draw_mentions, weak_text
 
 _OUT = Path(__file__).resolve().parents[2] / 'rc3mm/datasets/emoji/tokenizer'
@@ -112,7 +112,8 @@ def corpus(num_scenes: int, num_concepts: int) -> Iterator[str]:
             scene = maker(index)
             rng = np.random.default_rng(index)
             mentions = draw_mentions([item.concept for item in scene.objects], rng)[0]
-            said = draw_task_text(tuple(rng.choice(num_concepts, 2, replace=False).tolist()), level, rng)
+            first, second = rng.choice(num_concepts, 2, replace=False).tolist()
+            said = draw_family((first, second), level, 1, rng)[0]
             for language in LANGUAGES:
                 text = caption(scene, int(rng.integers(len(TEMPLATES))), language)
                 asked = task_text(said, level, language)
