@@ -25,7 +25,7 @@ from rc3mm.evaluation import RetrievalMetric, ShortcutAccuracy
 
 max_iters = 1800
 
-# Scenes of the same things in other places, with captions that tell the places: whoever compares them has to look where.
+# Scenes of the same things in other places, with captions that tell the places: to compare them one has to look where.
 arrangements = dict(strict, type=EmojiArrangements, seed=5)
 # Parallel text with the words of questions and statements, which captions lack: the tasks of `make suite` need them in
 # six languages, and are tuned in English.
