@@ -23,10 +23,12 @@ work_dir = 'work_dirs/marvl_emoji'  # five tasks have an emoji.py
 load_from = 'work_dirs/xgqa_emoji/iter_500.pth'  # who can answer questions has learnt to look
 model = dict(type=VLClassifier, num_classes=2, num_images=2, **backbone)
 
-train = dict(type=EmojiPairs, num_items=40000, languages=('en',), seed=11, pipeline=pipeline, **world)
+train = dict(type=EmojiPairs, num_items=96000, languages=('en',), seed=11, pipeline=pipeline, **world)
 train_dataloader = dict(dataset=dict(type=MixedSources, sources=dict(nlvr2=train)), **train_loader)
-train_dataloader['sampler'].update(batch_size=48)  # 96 images
+train_dataloader['sampler'].update(run=24, batch_size=96)  # half of the sentences on six pairs share their encoding
+train_dataloader['collate_fn'].update(share_images=True)
 test_dataloader = dict(
-    dataset=dict(type=EmojiPairs, num_items=1200, split='test', pipeline=pipeline, **world), **eval_loader
+    dataset=dict(type=EmojiPairs, num_items=2400, split='test', pipeline=pipeline, **world), **eval_loader
 )
+test_dataloader['collate_fn'].update(share_images=True)
 test_evaluator = [dict(type=ClassificationMetric)]

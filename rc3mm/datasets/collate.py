@@ -32,11 +32,12 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1, share_images:
         (B,); `target_ids` and `target_mask` (B, L); `iteration` and `step_seed` (numbers); `roi_only` (True: images are
         there for want of regions alone). With `images`, an item has I of them: `images_per_item` is I, and what is said
         of B above holds for B x I images, all of the first item first. With `share_images`, what belongs to images is
-        said of the different ones, in the order in which they come, and `image_index` (B,) tells that of each item.
+        said of the different ones, in the order in which they come, and `image_index` (B,), or (B x I,), tells that of
+        each item or image.
 
     Raises:
-        ValueError: the samples come from several sources, differ in their keys, disagree on what a batch shares, or
-            are to share images but have several each.
+        ValueError: the samples come from several sources, differ in their keys or in how many images they have, or
+            disagree on what a batch shares.
     """
     data_samples = [sample['data_samples'] for sample in samples]
     sources = {sample.source for sample in data_samples}
@@ -45,30 +46,24 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1, share_images:
     names = [sample.image_id for sample in data_samples]
     packed = [dict(sample['inputs']) for sample in samples]
     images = [inputs.pop('images', None) for inputs in packed]
-    if share_images:
-        if any(images):
-            raise ValueError(f'share_images is for items of one image each; {names[0]} has several, leave it out')
-        return {'inputs': _stack_shared(packed, names, pad_id), 'data_samples': data_samples}
-    inputs = _stack(packed, names, pad_id)
     counts = {len(item or ()) for item in images}
     if len(counts) != 1:
         raise ValueError(f'the items of a batch must have equally many images; got {sorted(counts)}')
+    inputs: dict[str, Any] = {}
+    looks, of_looks = packed, names
     if images and images[0]:
-        several = [image for item in images for image in item]
-        inputs |= _stack(several, [f'{name} {n}' for name in names for n in range(len(images[0]))], pad_id)
-        inputs['images_per_item'] = len(images[0])
-    return {'inputs': inputs, 'data_samples': data_samples}
-
-
-def _stack_shared(packed: Sequence[dict[str, Any]], names: Sequence[str], pad_id: int) -> dict[str, Any]:
-    """As `_stack`, but of each image once, with `image_index`."""
-    number = {name: position for position, name in enumerate(dict.fromkeys(names))}
-    first = dict(zip(reversed(names), reversed(packed), strict=True))
-    looks = [{key: value for key, value in first[name].items() if key in _OF_IMAGES} for name in number]
-    rest = [{key: value for key, value in inputs.items() if key not in _OF_IMAGES} for inputs in packed]
-    inputs = _stack(rest, names, pad_id) | _stack(looks, list(number), pad_id)
-    inputs['image_index'] = torch.tensor([number[name] for name in names])
-    return inputs
+        inputs = _stack(packed, names, pad_id) | {'images_per_item': len(images[0])}
+        looks = [image for item in images for image in item]
+        of_looks = [name for sample in data_samples for name in sample.image_ids]
+    elif share_images:
+        looks = [{key: value for key, value in item.items() if key in _OF_IMAGES} for item in packed]
+        inputs = _stack([{k: v for k, v in item.items() if k not in _OF_IMAGES} for item in packed], names, pad_id)
+    if share_images:
+        first = dict(zip(reversed(of_looks), reversed(looks), strict=True))
+        number = {name: position for position, name in enumerate(dict.fromkeys(of_looks))}
+        inputs['image_index'] = torch.tensor([number[name] for name in of_looks])
+        looks, of_looks = [first[name] for name in number], list(number)
+    return {'inputs': inputs | _stack(looks, of_looks, pad_id), 'data_samples': data_samples}
 
 
 def _stack(packed: Sequence[dict[str, Any]], names: Sequence[str], pad_id: int) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from rc3mm.datasets.emoji.ambiguous import SOURCE, Twins, draw_twins, source_tex
 from rc3mm.datasets.emoji.artefact import LANGUAGES, check_languages
 from rc3mm.datasets.emoji.captions import names_of
 from rc3mm.datasets.emoji.composed_sets import ComposedSets
-from rc3mm.datasets.emoji.pairs_of_scenes import GROUP, PairGroup, draw_group, sentence_text
+from rc3mm.datasets.emoji.pairs_of_scenes import (
+    GROUP,
+    NUM_PAIRS,
+    NUM_SENTENCES,
+    PairsOfScenes,
+    Sentence,
+    draw_pairs,
+    sentence_text,
+)
 from rc3mm.datasets.emoji.render import render
 from rc3mm.datasets.emoji.scene import EVAL_SIZES, Scene
 from rc3mm.datasets.emoji_tasks import EmojiTask, look_of
@@ -54,14 +62,16 @@ class EmojiPairs(_ComposedTask):
     """Sentences about a left and a right picture, as in NLVR2 and MaRVL: false 0, true 1.
 
     Each sentence comes with four pairs of pictures, and is true of two of them; ``group`` tells which items share one.
-    Arguments: see :class:`EmojiTask`.
+    Twelve sentences, 48 items in a row, speak of the same six pairs, so that a batch that holds such a run need encode
+    a picture but once (`share_images` of :func:`vl_collate`). Arguments: see :class:`EmojiTask`.
     """
 
     source = 'nlvr2'
-    items_per_unit = GROUP
+    items_per_unit = NUM_SENTENCES * GROUP
 
     def __init__(self, *, num_items: int, **world: Any) -> None:
         super().__init__(num_items=num_items, **world)
+        self._looks: dict[int, dict[str, Any]] = {}  # pictures of the unit at hand, as they are asked for
         if max(self.scene.sizes) < 3 or len(set(self.scene.sizes)) < 2:
             raise ValueError(f'EmojiPairs needs scenes of several sizes, some of 3 or more, not {self.scene.sizes}')
 
@@ -70,44 +80,53 @@ class EmojiPairs(_ComposedTask):
         """False, true."""
         return 'false', 'true'
 
-    def get_group(self, index: int) -> PairGroup:
-        """The sentence of a sample, in no language yet, with all its pairs."""
-        return self._planned(self.locate(index)[1] // GROUP)
+    def get_judgement(self, index: int) -> tuple[Sentence, int, bool]:
+        """The sentence of a sample, in no language yet, the number of its pair, and whether it is true of it."""
+        unit, place = divmod(self.locate(index)[1], self.items_per_unit)
+        judgement = self._planned(unit).judgements[place // GROUP]
+        return judgement.sentence, unit * NUM_PAIRS + judgement.pairs[place % GROUP], judgement.labels[place % GROUP]
 
-    def _draw_plan(self, unit: int) -> PairGroup:
-        return draw_group(self.sets, self._rng(unit, _PAIR_STREAM))
+    def _draw_plan(self, unit: int) -> PairsOfScenes:
+        self._looks = {}
+        return draw_pairs(self.sets, self._rng(unit, _PAIR_STREAM))
 
     def _members(self, scene: int) -> tuple[int, ...]:
-        item, side = divmod(scene, 2)
-        return self._planned(item // GROUP).scenes[item % GROUP][side]
+        pair, side = divmod(scene, 2)
+        return self._planned(pair // NUM_PAIRS).scenes[pair % NUM_PAIRS][side]
 
     def get_scenes(self, index: int) -> tuple[Scene, Scene]:
         """The left and the right scene behind a sample."""
-        item = self.locate(index)[1]
-        return self.scene(2 * item), self.scene(2 * item + 1)
+        pair = self.get_judgement(index)[1]
+        return self.scene(2 * pair), self.scene(2 * pair + 1)
 
     def get_scene(self, index: int) -> Scene:
         """The left scene behind a sample; see :meth:`get_scenes` for both."""
         return self.get_scenes(index)[0]
 
-    def _image_ids(self, index: int) -> tuple[str, str]:
-        item = self.locate(index)[1]
-        stem = f'emoji-pairs-{self.level}-{self.split}-{self._world}-{item:06d}'
-        return f'{stem}-left', f'{stem}-right'
-
     def get_image_id(self, index: int) -> str:
         """Ids of both pictures, joined by '+'."""
-        return '+'.join(self._image_ids(index))
+        pair = self.get_judgement(index)[1]
+        return '+'.join(self._image_id_of(2 * pair + side) for side in range(2))
+
+    def _image_id_of(self, scene: int) -> str:
+        pair, side = divmod(scene, 2)
+        return f'emoji-pairs-{self.level}-{self.split}-{self._world}-{pair:06d}-{("left", "right")[side]}'
 
     def get_texts(self, index: int) -> list[tuple[str, str]]:
         """The sentence with its language."""
         language, _ = self.locate(index)
-        return [(language, sentence_text(self.get_group(index).sentence, language))]
+        return [(language, sentence_text(self.get_judgement(index)[0], language))]
 
     def get_image(self, index: int) -> np.ndarray:
         """Both pictures side by side for people to look at: uint8 RGB (H, 2 W + gap, 3)."""
         left, right = (render(scene) for scene in self.get_scenes(index))
         return np.hstack([left, np.full((len(left), _GAP, 3), 255, np.uint8), right])
+
+    def _look(self, scene: int) -> dict[str, Any]:
+        if scene not in self._looks:
+            drawn = self.scene(scene)
+            self._looks[scene] = look_of(drawn, self._image_id_of(scene), render(drawn))
+        return dict(self._looks[scene])
 
     def get_sample(self, index: int) -> dict[str, Any]:
         """The raw sample of an index.
@@ -116,18 +135,16 @@ class EmojiPairs(_ComposedTask):
             ``item_id``, ``group``, ``source``, ``texts`` (one sentence), ``answer``, ``label``, ``image_id`` and
             ``images``: two dicts, left and right, of ``image_id``, ``image``, ``roi_boxes`` and ``roi_labels``.
         """
-        item = self.locate(index)[1]
-        label = int(self.get_group(index).labels[item % GROUP])
-        pictures = zip(self.get_scenes(index), self._image_ids(index), strict=True)
+        _, pair, label = self.get_judgement(index)
         return {
-            'images': [look_of(scene, image_id, render(scene)) for scene, image_id in pictures],
+            'images': [self._look(2 * pair), self._look(2 * pair + 1)],
             'image_id': self.get_image_id(index),
             'item_id': self._item_id(index),
-            'group': f'{self.split}-{item // GROUP:06d}',
+            'group': f'{self.split}-{self.locate(index)[1] // GROUP:06d}',
             'source': self.source,
             'texts': self.get_texts(index),
             'answer': self.answers[label],
-            'label': label,
+            'label': int(label),
         }
 
 

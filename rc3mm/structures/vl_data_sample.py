@@ -11,6 +11,7 @@ class VLDataSample(BaseDataElement):
     Meta information (set by `PackVLInputs`):
 
     - `image_id` (str): unique within its dataset; names the sample in every report and error.
+    - `image_ids` (tuple[str, ...], optional): of an item with several images, that of each.
     - `source` (str): `strict`, `weak`, `parallel`, or a downstream task.
     - `texts` (list[tuple[str, str]]): (language, string) pairs, in the order of the text rows in the batch.
     - `image_path` (str, optional): where the image can be seen again.

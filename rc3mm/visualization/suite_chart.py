@@ -70,7 +70,9 @@ def _draw_panel(axes: Axes, row: SuiteRow, peers: list[SuiteRow], colors: dict[s
     drawn = [*row.scores.values(), *row.controls.values(), *means, row.chance or 0.0]
     top = max(1.32 * max(drawn), 1e-3)  # room for the legend
     axes.set_ylim(0, top)
-    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= min(top, max(100.0, *drawn))])  # none over 100 %
+    axes.set_yticks(
+        [tick for tick in axes.get_yticks() if 0 <= tick <= min(top, max(100.0, *drawn))]
+    )  # none over 100 %
     axes.set_xticks([places[name] for name in names], names)
     axes.set_title(f'{row.task}, {row.metric}', loc='left', fontsize=9.5, fontweight='bold', color=INK, pad=17)
     about = f'{row.setting}, split {row.split}, {row.items}'

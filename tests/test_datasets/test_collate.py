@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rc3mm.datasets import (
+    EachImage,
     EmojiPairs,
     EmojiParallel,
     EmojiStrict,
@@ -142,7 +143,16 @@ def test_shared_images_come_once_and_items_know_theirs(order: Any) -> None:
     assert set(shared) == set(whole)
 
 
-def test_pairs_of_images_are_not_shared() -> None:
-    pairs = EmojiPairs(num_items=4, languages=('en',), image_size=32, pipeline=[Tokenize('emoji'), PackVLInputs()])
-    with pytest.raises(ValueError, match='several'):
-        vl_collate([pairs[0], pairs[1]], share_images=True)
+@pytest.mark.parametrize('order', [range(8), (40, 3, 7, 21)])
+def test_pairs_that_have_images_in_common_share_them(order: Any) -> None:
+    steps: list[Any] = [EachImage([RoiPixels(4)]), Tokenize('emoji'), PackVLInputs()]
+    pairs = EmojiPairs(num_items=48, languages=('en',), image_size=32, pipeline=steps)
+    samples = [pairs[index] for index in order]
+    whole, shared = vl_collate(samples)['inputs'], vl_collate(samples, share_images=True)['inputs']
+    index = shared.pop('image_index')
+    names = [name for sample in samples for name in sample['data_samples'].image_ids]
+    assert len(shared['image']) == len(set(names)) < len(index) == 2 * len(samples) == len(whole['image'])
+    for key in ('image', 'roi_features', 'roi_boxes', 'roi_mask'):
+        assert torch.equal(shared[key][index], whole[key]), key
+    assert shared['images_per_item'] == 2 and set(shared) == set(whole)
+    assert all(torch.equal(shared[key], whole[key]) for key in ('text_ids', 'text_mask', 'label'))

@@ -10,7 +10,7 @@ import pytest
 from rc3mm.datasets.emoji.ambiguous import ambiguous_words, senses_of
 from rc3mm.datasets.emoji.artefact import LANGUAGES, load_concepts
 from rc3mm.datasets.emoji.composed_sets import ComposedSets
-from rc3mm.datasets.emoji.pairs_of_scenes import draw_group
+from rc3mm.datasets.emoji.pairs_of_scenes import draw_pairs
 from rc3mm.datasets.emoji_composed_tasks import EmojiPairs, EmojiTranslation
 from tests.test_datasets.emoji_task_texts import cells_of, read_text
 
@@ -38,53 +38,78 @@ def holds(text: str, language: str, left: set[int], right: set[int]) -> bool:
 @pytest.mark.parametrize('split', ['train', 'val'])
 @pytest.mark.parametrize('level', ['easy', 'hard'])
 def test_sentences_are_true_of_two_pairs_and_false_of_two(level: str, split: str) -> None:
-    dataset = EmojiPairs(num_items=200, level=level, split=split)
+    dataset = EmojiPairs(num_items=96, level=level, split=split)
     forms: Counter[str] = Counter()
     for number, language in enumerate(LANGUAGES):
-        for item in range(0, 200, 4):
-            samples = [dataset.get_sample(number * 200 + item + i) for i in range(4)]
+        for item in range(0, 96, 4):
+            samples = [dataset.get_sample(number * 96 + item + i) for i in range(4)]
             texts, groups = {s['texts'][0] for s in samples}, {s['group'] for s in samples}
             assert len(texts) == len(groups) == 1 and sorted(s['label'] for s in samples) == [0, 0, 1, 1]
+            assert len({s['image_id'] for s in samples}) == 4
             for sample in samples:
                 left, right = ({*look['roi_labels'].tolist()} for look in sample['images'])
                 assert holds(sample['texts'][0][1], language, left, right) == bool(sample['label'])
             forms[read_text(texts.pop()[1], level, language)[0][0][0]] += 1
-    assert len(forms) == 7 and min(forms.values()) >= 6
+    each = 2 * len(LANGUAGES)  # units x languages; seven forms, two of them without a second concept to speak of
+    assert forms == dict.fromkeys(('both', 'only_left', 'only_right', 'left', 'together'), 2 * each) | dict.fromkeys(
+        ('more_left', 'more_right'), each
+    )
+
+
+def test_twelve_sentences_speak_of_six_pairs_and_every_pair_is_as_often_right_as_wrong() -> None:
+    for level in ('easy', 'hard'):
+        dataset = EmojiPairs(num_items=480, level=level, languages=('en',))
+        for unit in range(0, 480, dataset.items_per_unit):
+            samples = [dataset.get_sample(unit + i) for i in range(dataset.items_per_unit)]
+            assert len({s['texts'][0][1] for s in samples}) == 12
+            labels: defaultdict[str, list[int]] = defaultdict(list)
+            for sample in samples:
+                labels[sample['image_id']].append(sample['label'])
+            assert len(labels) <= 6 and all(np.mean(found) == 0.5 for found in labels.values())
+
+
+def test_an_image_is_the_same_wherever_it_is_shown() -> None:
+    dataset = EmojiPairs(num_items=48)
+    seen: dict[str, bytes] = {}
+    for index in (*range(48), *range(100, 110)):
+        for look in dataset.get_sample(index)['images']:
+            assert seen.setdefault(look['image_id'], look['image'].tobytes()) == look['image'].tobytes()
+    assert len(set(seen.values())) == len(seen) == 12
 
 
 def test_pictures_hold_what_their_scenes_hold() -> None:
-    dataset = EmojiPairs(num_items=40)
-    for index in range(40):
+    dataset = EmojiPairs(num_items=48)
+    for index in range(48):
         for scene, look in zip(dataset.get_scenes(index), dataset.get_sample(index)['images'], strict=True):
             assert [concept for _, concept in sorted(cells_of(scene))] == look['roi_labels'].tolist()
 
 
 def test_a_pair_without_its_sentence_says_nothing() -> None:
-    """Counts, shared concepts and what the shared concept is: the label is as often true as false for each."""
-    dataset = EmojiPairs(num_items=6000, languages=('en',))
+    """Counts and shared concepts, and the sentence alone: the label is exactly as often true as false for each."""
+    dataset = EmojiPairs(num_items=2400, languages=('en',))
     seen: defaultdict[tuple[str, Any], list[bool]] = defaultdict(list)
-    for index in range(6000):
+    for index in range(2400):
         left, right = ({item.concept for item in scene.objects} for scene in dataset.get_scenes(index))
-        label = dataset.get_group(index).labels[index % 4]
-        seen['left', len(left)].append(label)
-        seen['right', len(right)].append(label)
-        seen['sum', len(left) + len(right)].append(label)
-        seen['ahead', np.sign(len(left) - len(right))].append(label)
+        sentence, _, label = dataset.get_judgement(index)
+        seen['counts', (len(left), len(right))].append(label)
         seen['shared', len(left & right)].append(label)
         seen['text', dataset.get_texts(index)[0][1]].append(label)
+        seen['form and shared', (sentence.form, len(left & right))].append(label)
     for key, labels in seen.items():
-        room = 0 if key[0] == 'text' else 2.5 / len(labels) ** 0.5  # 5 standard deviations
-        assert abs(np.mean(labels) - 0.5) <= room, key
+        if key[0] == 'form and shared':
+            assert len(labels) < 40 or abs(np.mean(labels) - 0.5) <= 2.5 / len(labels) ** 0.5, key
+        else:
+            assert np.mean(labels) == 0.5, key
 
 
 def test_the_false_pairs_show_the_concept_as_well() -> None:
-    dataset = EmojiPairs(num_items=2000, languages=('en',))
+    dataset = EmojiPairs(num_items=2016, languages=('en',))
     shown = []
-    for index in range(2000):
-        group = dataset.get_group(index)
-        if len(group.sentence.concepts) == 1 and not group.labels[index % 4]:
+    for index in range(2016):
+        sentence, _, label = dataset.get_judgement(index)
+        if len(sentence.concepts) == 1 and not label:
             concepts = {item.concept for scene in dataset.get_scenes(index) for item in scene.objects}
-            shown.append(group.sentence.concepts[0] in concepts)
+            shown.append(sentence.concepts[0] in concepts)
     assert len(shown) > 200 and all(shown)
 
 
@@ -146,7 +171,7 @@ def test_languages_of_translation() -> None:
 
 
 def test_datasets_can_be_sent_to_workers() -> None:
-    for dataset in (EmojiPairs(num_items=8), EmojiTranslation(num_items=8)):
+    for dataset in (EmojiPairs(num_items=48), EmojiTranslation(num_items=8)):
         again = pickle.loads(pickle.dumps(dataset))
         assert repr(again.get_sample(7)) == repr(dataset.get_sample(7))
 
@@ -154,9 +179,9 @@ def test_datasets_can_be_sent_to_workers() -> None:
 @pytest.mark.parametrize(
     ('kind', 'kwargs', 'message'),
     [
-        (EmojiPairs, {'num_items': 6}, 'multiple of 4'),
-        (EmojiPairs, {'num_items': 8, 'sizes': (3,)}, 'several sizes'),
-        (EmojiPairs, {'num_items': 8, 'sizes': (1, 2)}, 'at least 2 objects'),
+        (EmojiPairs, {'num_items': 4}, 'multiple of 48'),
+        (EmojiPairs, {'num_items': 48, 'sizes': (3,)}, 'several sizes'),
+        (EmojiPairs, {'num_items': 48, 'sizes': (1, 2)}, 'at least 2 objects'),
         (EmojiTranslation, {'num_items': 8, 'target_languages': ('en', 'de')}, "'en' is what is translated"),
         (EmojiTranslation, {'num_items': 8, 'target_languages': ('it',)}, 'languages must be'),
     ],
@@ -171,4 +196,4 @@ def test_worlds_too_small_for_a_task_are_named() -> None:
         EmojiTranslation(num_items=2, num_concepts=12).get_sample(0)
     sets = ComposedSets(lambda scene: (), num_concepts=6, split='val', sizes=(3,))  # which has two sets of three
     with pytest.raises(ValueError, match=r'no pairs of scenes .* ask for more concepts'):
-        draw_group(sets, np.random.default_rng(0))
+        draw_pairs(sets, np.random.default_rng(0))

@@ -20,7 +20,7 @@ ALL = (EmojiVQA, EmojiEntailment, EmojiPairs, EmojiTranslation)
 @pytest.mark.parametrize('kind', ALL)
 @pytest.mark.parametrize('level', ['easy', 'hard'])
 def test_raw_samples_keep_the_contract(kind: type[EmojiTask], level: str) -> None:
-    dataset = kind(num_items=24, level=level, split='test')
+    dataset = kind(num_items=48, level=level, split='test')
     ids = [dataset.get_sample(i)['item_id'] for i in range(len(dataset))]
     assert len(set(ids)) == len(ids) == dataset.metainfo['num_items']
     for index in range(0, len(dataset), 5):
@@ -41,8 +41,8 @@ def test_raw_samples_keep_the_contract(kind: type[EmojiTask], level: str) -> Non
 @pytest.mark.parametrize('kind', ALL)
 def test_an_item_depends_on_seed_split_and_index_alone(kind: type[EmojiTask]) -> None:
     def look(seed: int, **more: Any) -> str:
-        dataset = kind(num_items=more.pop('num_items', 24), seed=seed, **more)
-        order = np.random.default_rng(1).permutation(24).tolist()
+        dataset = kind(num_items=more.pop('num_items', 48), seed=seed, **more)
+        order = np.random.default_rng(1).permutation(48).tolist()
         return repr(sorted((i, dataset.get_texts(i), repr(dataset.get_sample(i))) for i in order))
 
     assert look(3) == look(3) == look(3, num_items=1200) != look(4)
@@ -82,7 +82,7 @@ def test_the_tokenizer_that_ships_knows_every_word() -> None:
     tokenizer = load_tokenizer('emoji')
     for kind in (EmojiVQA, EmojiEntailment, EmojiPairs):
         for level in ('easy', 'hard'):
-            dataset = kind(num_items=120, level=level)
+            dataset = kind(num_items=144, level=level)
             texts = [dataset.get_texts(i)[0][1] for i in range(len(dataset))]
             encoded = tokenizer(texts).input_ids
             assert [text for text, ids in zip(texts, encoded, strict=True) if tokenizer.unk_token_id in ids] == []

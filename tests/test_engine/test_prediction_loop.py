@@ -11,7 +11,7 @@ from rc3mm.registry import RUNNERS
 
 ROOT = Path(__file__).resolve().parents[2]
 # items that belong together
-CONFIGS = {'xgqa/emoji': 4, 'xgqa/emoji_ranking': 4, 'xvnli/emoji': 3, 'marvl/emoji': 4, 'mmt/emoji': 2}
+CONFIGS = {'xgqa/emoji': 4, 'xgqa/emoji_ranking': 4, 'xvnli/emoji': 3, 'marvl/emoji': 48, 'mmt/emoji': 2}
 SUITE = Config.fromfile(str(ROOT / 'configs/suites/emoji_scenes.py')).suite.to_dict()
 
 

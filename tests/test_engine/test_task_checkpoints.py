@@ -63,7 +63,7 @@ def metrics_of(folder: Path) -> dict[str, float | None]:
 @pytest.mark.parametrize('task', NEW)
 def test_from_pre_training_to_the_test(task: str, warm: Any, trained: Any, tmp_path: Path) -> None:
     config, pretrained = ROOT / f'configs/{task}/emoji.py', trained.work_dir / 'iter_4.pth'
-    size = 'num_scenes=4' if task == 'retrieval' else 'num_items=4'
+    size = {'retrieval': 'num_scenes=4', 'marvl': 'num_items=48'}.get(task, 'num_items=4')
     options = ['--cfg-options', *SMALL, f'test_dataloader.dataset.{size}']
 
     def run(script: str, *arguments: object, before: list[Path] | None = None) -> str:

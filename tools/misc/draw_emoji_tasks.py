@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from rc3mm.datasets.emoji.artefact import LANGUAGES
+from rc3mm.datasets.emoji.pairs_of_scenes import GROUP
 from rc3mm.datasets.emoji_composed_tasks import EmojiPairs, EmojiTranslation
 from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiTask, EmojiVQA
 from rc3mm.visualization.fonts import LATIN_FAMILY, font_families
@@ -89,13 +90,13 @@ def _items(axes: Axes, column: int, y: float, dataset: EmojiTask, unit: int, oth
 
 def _pairs(axes: Axes, y: float, dataset: EmojiPairs, unit: int, languages: tuple[str, ...]) -> float:
     """A sentence and its four pairs."""
-    step = (_WIDTH - 2 * _MARGIN + 2 * _GAP) / dataset.items_per_unit  # from one pair to the next
+    step = (_WIDTH - 2 * _MARGIN + 2 * _GAP) / GROUP  # from one pair to the next
     side = (step - 2 * _GAP - _BESIDE) / 2
     start = unit * dataset.items_per_unit
     for number, language in enumerate(languages):
         _line(axes, _MARGIN, y + number * _LINE, language, [(_text(dataset, language, start), _INK)])
     y += len(languages) * _LINE + 0.05
-    for number in range(dataset.items_per_unit):
+    for number in range(GROUP):
         x, sample = _MARGIN + number * step, dataset.get_sample(start + number)
         for place, look in enumerate(sample['images']):
             _image(axes, look['image'], x + place * (side + _BESIDE), y, side)

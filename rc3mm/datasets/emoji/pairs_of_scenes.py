@@ -1,10 +1,12 @@
-"""Sentences about two scenes, each with four pairs of scenes: true of two of them and false of the other two.
+"""Six pairs of scenes and twelve sentences about them, each true of two pairs and false of two others.
 
-The false pairs hold what the true ones hold, with two concepts (or two numbers) in each other's part: as either of them
-may be the one that the sentence speaks of, the pictures alone say nothing about the label, and neither does the text.
+The pairs share out two concepts in all ways: a sentence that is true of a pair is false of the pair in which the two
+have changed places, and the same sentence about the other concept is the other way round. Sentences on numbers go in
+twos as well ("more in the left picture", "more in the right one"). So every pair is as often rightly as wrongly
+described, and neither text nor pictures alone say anything about the label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +16,20 @@ from rc3mm.datasets.emoji.choices import pick, pick_other
 from rc3mm.datasets.emoji.composed_sets import ComposedSets
 from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, joined, statement
 
-GROUP = 4
-_BOTH, _LEFT, _RIGHT = (True, True), (True, False), (False, True)  # where a concept is: left, right
-# form -> where the first and the second concept are in true pairs; changing them over makes the sentence false
-_WHERE = {
-    'both': ((_BOTH, _LEFT), (_BOTH, _RIGHT)),
-    'only_left': ((_LEFT, _RIGHT), (_LEFT, _BOTH)),
-    'only_right': ((_RIGHT, _LEFT), (_RIGHT, _BOTH)),
-    'left_and_right': ((_LEFT, _RIGHT), (_BOTH, _RIGHT), (_LEFT, _BOTH)),
+GROUP = 4  # pairs a sentence
+_FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
+# which of the two concepts the left and the right scene hold; a pair and its neighbour have them changed over
+_HELD = ((_BOTH, _FIRST), (_BOTH, _SECOND), (_FIRST, _BOTH), (_SECOND, _BOTH), (_FIRST, _SECOND), (_SECOND, _FIRST))
+NUM_PAIRS = len(_HELD)
+_Held = tuple[tuple[int, ...], tuple[int, ...]]
+_TRUE: dict[str, Callable[[_Held], bool]] = {  # of the first concept, or of both in their order
+    'both': lambda held: 0 in held[0] and 0 in held[1],
+    'only_left': lambda held: 0 in held[0] and 0 not in held[1],
+    'only_right': lambda held: 0 not in held[0] and 0 in held[1],
+    'left_and_right': lambda held: 0 in held[0] and 1 in held[1],
 }
-FORMS = (*_WHERE, 'more_left', 'more_right', 'together')
-_SMALLEST = 3  # room for two chosen concepts and one by chance
+FORMS = (*_TRUE, 'more_left', 'more_right', 'together')
+NUM_SENTENCES = 12  # those on two concepts in either order, two on which is more, two on how many together
 LARGEST_TOTAL = 8  # captions know no larger number, and the tokenizer that ships no other digit
 _TRIES = 100
 
@@ -45,101 +50,137 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class PairGroup:
-    """A sentence and its pairs.
+class Judgement:
+    """A sentence and the pairs that it is judged by, in random order.
 
     Attributes:
         sentence: The sentence.
-        labels: For each pair whether the sentence is true of it.
-        scenes: For each pair the concepts of the left and of the right scene.
+        pairs: Numbers of four different pairs.
+        labels: For each of them whether the sentence is true of it.
     """
 
     sentence: Sentence
+    pairs: tuple[int, ...]
     labels: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsOfScenes:
+    """Pairs of scenes with all sentences about them.
+
+    Attributes:
+        scenes: For each pair the concepts of the left and of the right scene.
+        judgements: The sentences, in random order.
+    """
+
     scenes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    judgements: tuple[Judgement, ...]
 
 
-def draw_group(sets: ComposedSets, rng: np.random.Generator) -> PairGroup:
-    """Draw a sentence and its four pairs, in random order.
+def draw_pairs(sets: ComposedSets, rng: np.random.Generator) -> PairsOfScenes:
+    """Draw pairs of scenes and sentences about them.
 
     Args:
         sets: What completes the sets of concepts, with the sizes of scenes to use.
         rng: Source of randomness.
 
     Returns:
-        The group.
+        ``NUM_PAIRS`` pairs and ``NUM_SENTENCES`` sentences.
 
     Raises:
         ValueError: If the world is too small for it.
     """
+    concepts = range(sets.start, sets.end)
     for _ in range(_TRIES):
-        form = pick(FORMS, rng)
-        made = _presence(form, sets, rng) if form in _WHERE else _numbers(form, sets, rng)
-        if made is not None:
-            sentence, pairs = made
-            order = rng.permutation(GROUP).tolist()
-            return PairGroup(sentence, tuple(pairs[i][0] for i in order), tuple(pairs[i][1:] for i in order))
+        first = pick(concepts, rng)
+        named = (first, pick_other(concepts, (first,), rng))
+        sizes = _draw_sizes(sorted(set(sets.sizes)), rng)
+        scenes = _draw_scenes(named, sizes, sets, rng) if sizes else None
+        if scenes:
+            judged = [*_on_presence(named, rng), *_on_numbers(sizes, rng)]
+            return PairsOfScenes(scenes, tuple(judged[i] for i in rng.permutation(len(judged)).tolist()))
     raise ValueError(
         f'no pairs of scenes of {sets.sizes} concepts out of {sets.end - sets.start} were found in the split '
         f'{sets.split!r}: ask for more concepts or larger scenes'
     )
 
 
-_Pairs = list[tuple[bool, tuple[int, ...], tuple[int, ...]]]
+_Sizes = list[tuple[int, int]]
 
 
-def _presence(form: str, sets: ComposedSets, rng: np.random.Generator) -> tuple[Sentence, _Pairs] | None:
-    """A sentence on where a concept is, or two."""
-    concepts = range(sets.start, sets.end)
-    first = pick(concepts, rng)
-    second = pick_other(concepts, (first,), rng)
-    variants = _WHERE[form]
-    sizes = [size for size in sets.sizes if size >= _SMALLEST]
-    pairs: _Pairs = []
-    for i in rng.permutation(len(variants)).tolist()[: GROUP // 2]:
-        for label in (True, False):
-            where = variants[i] if label else variants[i][::-1]
-            sides = []
-            for side in range(2):
-                held = tuple(c for c, places in zip((first, second), where, strict=True) if places[side])
-                found = sets.complete([held], (first, second), pick(sizes, rng), rng)
-                if found is None:
-                    return None
-                sides.append(found[0])
-            pairs.append((label, sides[0], sides[1]))
-    return Sentence(form, (first, second) if form == 'left_and_right' else (first,)), pairs
+def _draw_sizes(sizes: Sequence[int], rng: np.random.Generator) -> _Sizes:
+    """Sizes of the scenes of all pairs: two pairs have one total, two the next one; empty if chance found none."""
+    options = [[(a, b) for a in sizes if a > len(left) for b in sizes if b > len(right)] for left, right in _HELD]
+    totals = sorted({a + b for pair in options for a, b in pair if a + b < LARGEST_TOTAL})
+    if not totals:
+        return []
+    for _ in range(_TRIES):
+        total, order = pick(totals, rng), rng.permutation(NUM_PAIRS).tolist()
+        chosen: dict[int, tuple[int, int]] = {}
+        for place, pair in enumerate(order):
+            wanted = total + place // 2 if place < GROUP else None
+            fitting = [of for of in options[pair] if wanted is None or sum(of) == wanted]
+            if not fitting:
+                break
+            chosen[pair] = pick(fitting, rng)
+        drawn = [chosen[pair] for pair in sorted(chosen)]
+        ahead = [np.sign(left - right) for left, right in drawn]
+        if len(drawn) == NUM_PAIRS and min(ahead.count(1), ahead.count(-1)) >= GROUP // 2:
+            return drawn
+    return []
 
 
-def _numbers(form: str, sets: ComposedSets, rng: np.random.Generator) -> tuple[Sentence, _Pairs] | None:
-    """A sentence on how many objects there are."""
-    wanted: list[tuple[bool, int, int]] = []
-    number = 0
-    different = sorted(set(sets.sizes))
-    totals = sorted({a + b for a in different for b in different if a + b <= LARGEST_TOTAL})
-    if len(totals if form == 'together' else different) < 2:
-        return None
-    if form == 'together':
-        i = int(rng.integers(len(totals) - 1))
-        number, other = totals[i : i + 2] if rng.integers(2) else totals[i : i + 2][::-1]
-        for _ in range(GROUP // 2):
-            wanted += [(True, *_parts(number, different, rng)), (False, *_parts(other, different, rng))]
-    else:
-        for _ in range(GROUP // 2):
-            few, many = sorted(different[i] for i in rng.choice(len(different), 2, replace=False).tolist())
-            wanted += [(form == 'more_right', few, many), (form == 'more_left', many, few)]
-    pairs: _Pairs = []
-    for label, *counts in wanted:
-        sides = [sets.complete([()], (), count, rng) for count in counts]
+def _draw_scenes(
+    named: tuple[int, int], sizes: _Sizes, sets: ComposedSets, rng: np.random.Generator
+) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] | None:
+    """Concepts of all scenes; None if chance found none that belong to the split."""
+    pairs = []
+    for held, counts in zip(_HELD, sizes, strict=True):
+        sides = [sets.complete([tuple(named[i] for i in held[side])], named, counts[side], rng) for side in range(2)]
         if sides[0] is None or sides[1] is None:
             return None
-        pairs.append((label, sides[0][0], sides[1][0]))
-    return Sentence(form, number=number), pairs
+        pairs.append((sides[0][0], sides[1][0]))
+    return tuple(pairs)
 
 
-def _parts(total: int, sizes: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
-    """Two sizes that add up to a total."""
-    left = pick([size for size in sizes if total - size in sizes], rng)
-    return left, total - left
+def _on_presence(named: tuple[int, int], rng: np.random.Generator) -> list[Judgement]:
+    """Sentences on where a concept is, or two, and those with the concepts changed over."""
+    judged = []
+    for form, is_true in _TRUE.items():
+        true = [number for number, held in enumerate(_HELD) if is_true(held)]
+        true = [true[i] for i in rng.permutation(len(true)).tolist()[: GROUP // 2]]
+        false = [number ^ 1 for number in true]
+        for concepts, right, wrong in ((named, true, false), (named[::-1], false, true)):
+            spoken_of = concepts if form == 'left_and_right' else concepts[:1]
+            judged.append(_judgement(Sentence(form, spoken_of), right, wrong, rng))
+    return judged
+
+
+def _on_numbers(sizes: _Sizes, rng: np.random.Generator) -> list[Judgement]:
+    """Sentences on how many objects there are, and their opposites."""
+
+    def some(pairs: list[int]) -> list[int]:
+        return [pairs[i] for i in rng.permutation(len(pairs)).tolist()[: GROUP // 2]]
+
+    left, right = (some([n for n, (a, b) in enumerate(sizes) if sign * (a - b) > 0]) for sign in (1, -1))
+    by_total: dict[int, list[int]] = {}
+    for number, counts in enumerate(sizes):
+        by_total.setdefault(sum(counts), []).append(number)
+    enough = {total for total, pairs in by_total.items() if len(pairs) >= GROUP // 2 and total <= LARGEST_TOTAL}
+    total = pick(sorted(total for total in enough if total + 1 in enough), rng)
+    fewer, more = some(by_total[total]), some(by_total[total + 1])
+    return [
+        _judgement(Sentence('more_left'), left, right, rng),
+        _judgement(Sentence('more_right'), right, left, rng),
+        _judgement(Sentence('together', number=total), fewer, more, rng),
+        _judgement(Sentence('together', number=total + 1), more, fewer, rng),
+    ]
+
+
+def _judgement(sentence: Sentence, true: list[int], false: list[int], rng: np.random.Generator) -> Judgement:
+    """The pairs in random order."""
+    pairs, order = [*true, *false], rng.permutation(GROUP).tolist()
+    return Judgement(sentence, tuple(pairs[i] for i in order), tuple(i < len(true) for i in order))
 
 
 def sentence_text(said: Sentence, language: str) -> str:

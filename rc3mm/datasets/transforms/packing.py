@@ -26,7 +26,8 @@ class PackVLInputs:
     `roi_only`; into the data sample: `texts`, `image_path`; what is known of synthetic pairs alone: `true_relevance`,
     `objects`, `mentions`; and of tasks: `item_id`, `answer`, `label`, `group`, `target`, `senses`.
 
-    Instead of one image, a sample may have `images`, a list of samples that hold the keys of an image each.
+    Instead of one image, a sample may have `images`, a list of samples that hold the keys of an image each; their ids
+    become `image_ids` of the data sample.
 
     Returns:
         `{'inputs': ..., 'data_samples': VLDataSample}`.
@@ -48,6 +49,8 @@ class PackVLInputs:
             if key in sample:
                 inputs[key] = sample[key]
         data_sample = VLDataSample(metainfo={key: sample[key] for key in _META if key in sample})
+        if 'images' in sample:
+            data_sample.set_metainfo({'image_ids': tuple(image['image_id'] for image in sample['images'])})
         return {'inputs': inputs, 'data_samples': data_sample}
 
 

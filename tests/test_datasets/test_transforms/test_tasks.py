@@ -22,7 +22,7 @@ WORLD: dict[str, Any] = dict(num_concepts=60, image_size=32)
 
 
 def test_each_image_is_transformed_as_if_alone() -> None:
-    pairs = EmojiPairs(num_items=8, **WORLD)
+    pairs = EmojiPairs(num_items=48, **WORLD)
     both = EachImage([dict(type='RoiPixels')])({**pairs.get_sample(3), 'rng': np.random.default_rng(0)})
     for image, plain in zip(both['images'], pairs.get_sample(3)['images'], strict=True):
         assert np.array_equal(image['roi_features'], RoiPixels()(plain)['roi_features'])
@@ -30,7 +30,7 @@ def test_each_image_is_transformed_as_if_alone() -> None:
 
 def test_two_images_an_item_travel_together() -> None:
     steps = [EachImage([RoiPixels()]), Tokenize('emoji'), PackVLInputs()]
-    pairs = EmojiPairs(num_items=8, languages=('fr',), pipeline=steps, **WORLD)
+    pairs = EmojiPairs(num_items=48, languages=('fr',), pipeline=steps, **WORLD)
     batch = vl_collate([pairs[index] for index in range(4)])
     inputs = batch['inputs']
     assert inputs['images_per_item'] == 2 and inputs['image'].shape == (8, 3, 32, 32)
@@ -45,7 +45,7 @@ def test_two_images_an_item_travel_together() -> None:
 def test_items_with_one_and_with_two_images_do_not_mix() -> None:
     steps = [Tokenize('emoji'), PackVLInputs()]
     one = EmojiVQA(num_items=4, pipeline=steps, **WORLD)[0]
-    two = EmojiPairs(num_items=4, pipeline=steps, **WORLD)[0]
+    two = EmojiPairs(num_items=48, pipeline=steps, **WORLD)[0]
     one['data_samples'].set_metainfo(dict(source='nlvr2'))
     one['inputs'].pop('image')
     with pytest.raises(ValueError, match=r'equally many images.*0, 2'):
@@ -53,7 +53,7 @@ def test_items_with_one_and_with_two_images_do_not_mix() -> None:
 
 
 def test_concealed_parts_are_the_same_for_all() -> None:
-    questions, pairs = EmojiVQA(num_items=8, **WORLD), EmojiPairs(num_items=8, **WORLD)
+    questions, pairs = EmojiVQA(num_items=8, **WORLD), EmojiPairs(num_items=48, **WORLD)
     hide_image, hide_text = Conceal('image'), Conceal('text')
     grey = [hide_image(questions.get_sample(index)) for index in range(8)]
     assert all((sample['image'] == 128).all() and len(sample['roi_boxes']) == 0 for sample in grey)

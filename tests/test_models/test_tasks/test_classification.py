@@ -27,7 +27,7 @@ def classifier(backbone: Any) -> Callable[..., VLClassifier]:
 
 
 def batch_of(kind: str, number: int, pipeline: list[dict]) -> dict[str, Any]:
-    dataset = DATASETS.build(dict(type=kind, num_items=12, pipeline=pipeline, **WORLD))
+    dataset = DATASETS.build(dict(type=kind, num_items=48, pipeline=pipeline, **WORLD))
     return vl_collate([dataset[index] for index in range(number)])
 
 
