@@ -115,8 +115,8 @@ def test_worlds_too_small_for_a_task_are_named() -> None:
 
 def test_concepts_can_be_left_out() -> None:
     for kind in ALL:
-        dataset = kind(num_items=24, concept_start=20, concept_limit=80)
-        for index in range(24):
+        dataset = kind(num_items=48, concept_start=20, concept_limit=80)
+        for index in range(48):
             sample = dataset.get_sample(index)
             for look in sample.get('images', [sample]):
                 assert look['roi_labels'].min() >= 20 and look['roi_labels'].max() < 80
@@ -124,5 +124,5 @@ def test_concepts_can_be_left_out() -> None:
 
 def test_registered() -> None:
     for kind in ALL:
-        dataset = DATASETS.build({'type': kind.__name__, 'num_items': 24, 'split': 'val'})
+        dataset = DATASETS.build({'type': kind.__name__, 'num_items': 48, 'split': 'val'})
         assert {'dataset_name', 'split', 'level', 'languages', 'num_items', 'classes'} <= set(dataset.metainfo)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from rc3mm.models.losses import info_nce, pair_similarities
+from rc3mm.models.losses import Temperature, info_nce, pair_similarities
 from rc3mm.models.objectives.base import Objective
 from rc3mm.models.objectives.context import BatchContext
 from rc3mm.registry import MODELS
@@ -14,10 +15,11 @@ __all__ = ['XLCO']
 
 @MODELS.register_module()
 class XLCO(Objective):
-    """Symmetric InfoNCE between the text embeddings of the two texts of a pair.
+    """Symmetric InfoNCE between the two texts of a pair: between their embeddings, and between their first tokens.
 
     It brings words of several languages together that no image shows, such as those that questions are made of, and
-    what is tuned in one language then serves in the others.
+    what is tuned in one language then serves in the others. Tasks read the fused state of the first token, which begins
+    with the text encoder's: the embedding, a projected mean over all tokens, may agree while that one does not.
 
     Args:
         sources: data sources it runs on; the two texts of an item are translations of each other.
@@ -35,9 +37,10 @@ class XLCO(Objective):
     ) -> None:
         super().__init__(sources, loss_weight, probability)
         self.local_loss = local_loss
+        self.tau = Temperature()
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
-        """See `Objective.forward`. Diagnostic `acc`: the share of texts whose translation is the nearest.
+        """See `Objective.forward`. Diagnostics `acc` and `first_acc`: the share of texts whose translation is nearest.
 
         Raises:
             ValueError: an item has not two texts.
@@ -45,5 +48,8 @@ class XLCO(Objective):
         if context.P != 2:
             raise ValueError(f'XLCO needs two texts an item, source "{context.source}" has {context.P}')
         texts = context.text_embeddings_BPE
-        similarities = pair_similarities(texts[:, 0], texts[:, 1], local_loss=self.local_loss)
-        return {'loss': info_nce(similarities, context.model.tau_towers()), 'acc': similarities.accuracy}
+        first = F.normalize(context.text_states_BPTD[:, :, 0], dim=-1)
+        by_embedding = pair_similarities(texts[:, 0], texts[:, 1], local_loss=self.local_loss)
+        by_first = pair_similarities(first[:, 0], first[:, 1], local_loss=self.local_loss)
+        loss = info_nce(by_embedding, context.model.tau_towers()) + info_nce(by_first, self.tau())
+        return {'loss': loss / 2, 'acc': by_embedding.accuracy, 'first_acc': by_first.accuracy}

@@ -119,7 +119,7 @@ def test_it_learns(classifier: Any, pairs: Any) -> None:
     """Eight pairs by heart: text and images reach the head."""
     model = classifier(num_images=2, num_classes=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(150):
         losses = run(model, pairs, 'loss')
         optimizer.zero_grad()
         losses['loss_answer'].backward()
