@@ -2,13 +2,13 @@
 
 import argparse
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from cli import CommandLineError, check_checkpoint, run_main
 from mmengine.config import Config
-from run_folders import ROOT, Run, digest_of, execute_all
+from run_folders import ROOT, Run, digest_of, execute_as_ready
 from suite_results import TEST, write_report
 from suite_tasks import MAIN, Key, Task, read_tasks, slug, test_only
 
@@ -69,64 +69,51 @@ def parse_args() -> argparse.Namespace:
 # -- planning the runs
 
 
-def plan_mains(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path, folder: Path) -> dict[Key, Run]:
-    """The tasks' own runs that begin with the pre-trained weights.
+def plan_steps(args: argparse.Namespace, tasks: Sequence[Task]) -> dict[Key, Key | None]:
+    """What is to be run, and after what: the tasks themselves first, so that an early look shows all of them."""
+    start = {task.name: (task.after, MAIN) if task.after and not args.finetuned else None for task in tasks}
+    steps: dict[Key, Key | None] = {(task.name, MAIN): start[task.name] for task in tasks}
+    for task in [] if args.no_controls else tasks:
+        for name, options in task.controls.items():
+            steps[task.name, name] = (task.name, MAIN) if test_only(options) else start[task.name]
+    return steps
+
+
+def check_start(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path) -> None:
+    """Fail before anything is run.
 
     Raises:
         CommandLineError: a checkpoint is not there.
     """
     if any(not (task.train and args.finetuned) for task in tasks):
         check_pretrained(pretrained)
-    return plan_runs(args, [(task, MAIN) for task in tasks if not task.after], pretrained, folder)
+    for task in tasks:
+        if task.train and args.finetuned:
+            find_finetuned(args.finetuned, task.name, MAIN)
 
 
-def plan_others(args: argparse.Namespace, tasks: Sequence[Task], pretrained: Path, folder: Path) -> dict[Key, Run]:
-    """The tasks that begin where others have ended, and then all trained controls: an early look shows all tasks.
+def plan_run(args: argparse.Namespace, task: Task, name: str, pretrained: Path, folder: Path) -> Run | None:
+    """The run of a task (MAIN) or of a control, once what it begins with is there; None if it has no weights to test.
 
     Raises:
         CommandLineError: a checkpoint is not there.
     """
-    keys = [(task, MAIN) for task in tasks if task.after]
-    if not args.no_controls:
-        keys += [(task, name) for task in tasks for name, own in task.controls.items() if not test_only(own)]
-    return plan_runs(args, keys, pretrained, folder)
-
-
-def plan_runs(
-    args: argparse.Namespace, keys: Sequence[tuple[Task, str]], pretrained: Path, folder: Path
-) -> dict[Key, Run]:
-    """A run for each task and name of a control, or MAIN."""
-    runs = {}
-    for task, name in keys:
-        options = [*args.cfg_options, *task.controls.get(name, ())]
-        checkpoint, start = None if task.train else pretrained, pretrained
-        if task.train and args.finetuned:
-            checkpoint = find_finetuned(args.finetuned, task.name, name)
-            if checkpoint is None:
-                print(f'{task.name}: {args.finetuned} has no control "{name}"; it is left out')
-                continue
-        elif task.train:
-            if task.after:
-                start = find_finetuned(folder, task.after, MAIN) or pretrained
-            options += start_options(task, start)
-        runs[task.name, name] = make_run(task, name, options, checkpoint, checkpoint or start, folder)
-    return runs
-
-
-def plan_tests(
-    args: argparse.Namespace, tasks: Sequence[Task], finished: Mapping[Key, Run], folder: Path
-) -> dict[Key, Run]:
-    """The controls that are further tests of the tasks' own models, once these are there."""
-    runs: dict[Key, Run] = {}
-    for task in [] if args.no_controls else tasks:
-        own = finished[task.name, MAIN].checkpoint
-        for name, marked in task.controls.items():
-            if options := test_only(marked):
-                weights = Path(own) if own else find_finetuned(folder, task.name, MAIN)
-                assert weights, 'a task without a checkpoint is an error'
-                options = [*args.cfg_options, *options]
-                runs[task.name, name] = make_run(task, name, options, weights, weights, folder)
-    return runs
+    marked = task.controls.get(name, [])
+    tested = test_only(marked)
+    options = [*args.cfg_options, *(tested or marked)]
+    if not task.train:
+        return make_run(task, name, options, pretrained, pretrained, folder)
+    if args.finetuned:
+        weights = find_finetuned(args.finetuned, task.name, MAIN if tested else name)
+        if weights is None:
+            print(f'{task.name}: {args.finetuned} has no control "{name}"; it is left out')
+            return None
+        return make_run(task, name, options, weights, weights, folder)
+    if tested:
+        weights = find_finetuned(folder, task.name, MAIN)
+        return make_run(task, name, options, weights, weights, folder)
+    start = find_finetuned(folder, task.after, MAIN) if task.after else pretrained
+    return make_run(task, name, [*options, *start_options(task, start)], None, start, folder)
 
 
 def make_run(task: Task, name: str, options: list[str], checkpoint: Path | None, weights: Path, folder: Path) -> Run:
@@ -213,14 +200,16 @@ def main() -> None:
         raise CommandLineError(f'--work-dir and --finetuned are both {folder}; name another --work-dir for the tests')
     # what the command line names is seen from here, what the config names from the root
     pretrained = Path(args.pretrained).resolve() if args.pretrained else (ROOT / suite['pretrained']).resolve()
-    runs = plan_mains(args, tasks, pretrained, folder)
-    execute_all(list(runs.values()), args.jobs)
-    if others := plan_others(args, tasks, pretrained, folder):
-        execute_all(list(others.values()), args.jobs)
-        runs |= others
-    if tests := plan_tests(args, tasks, runs, folder):
-        execute_all(list(tests.values()), args.jobs)
-    write_report(cfg, tasks, runs | tests, pretrained, suite.get('title', stem), folder)
+    check_start(args, tasks, pretrained)
+    by_name = {task.name: task for task in tasks}
+
+    def plan(key: Key) -> Run | None:
+        return plan_run(args, by_name[key[0]], key[1], pretrained, folder)
+
+    steps = plan_steps(args, tasks)
+    finished = execute_as_ready(steps, plan, args.jobs)
+    runs = {key: finished[key] for key in steps if key in finished}  # in the suite's order
+    write_report(cfg, tasks, runs, pretrained, suite.get('title', stem), folder)
 
 
 if __name__ == '__main__':

@@ -7,10 +7,11 @@ import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cli import CommandLineError
 from mmengine.config import Config
@@ -20,9 +21,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rc3mm.engine.hooks.report import read_history
 from rc3mm.utils.checkpoint import find_chosen_checkpoint
 
-__all__ = ['ROOT', 'Run', 'call', 'digest_of', 'execute_all']
+__all__ = ['ROOT', 'Run', 'call', 'digest_of', 'execute_all', 'execute_as_ready']
 
 ROOT = Path(__file__).resolve().parents[1]
+K = TypeVar('K', bound=Hashable)
 _LAST = 0.1  # share of a training whose losses are averaged
 
 
@@ -142,16 +144,57 @@ def execute_all(runs: Sequence[Run], jobs: int, ended: Callable[[Run], None] = l
         jobs: how many at a time, each with its share of the cores.
         ended: called with each run that has ended.
     """
+    finished = execute_as_ready(dict.fromkeys(range(len(runs))), lambda number: runs[number], jobs, ended)
+    return [finished[number] for number in range(len(runs))]
+
+
+def execute_as_ready(
+    steps: Mapping[K, K | None],
+    plan: Callable[[K], Run | None],
+    jobs: int,
+    ended: Callable[[Run], None] = lambda run: None,
+) -> dict[K, Run]:
+    """Execute runs of which some begin where others have ended, some at a time, with a bar of progress.
+
+    Args:
+        steps: key of each run, the urgent ones first -> key of the run that has to end before, or None.
+        plan: makes a run when its turn has come, or leaves it out (None). It is called in this thread.
+        jobs: how many at a time, each with its share of the cores.
+        ended: called with each run that has ended.
+
+    Returns:
+        The runs that were executed.
+
+    Raises:
+        CommandLineError: the first run that failed; all that do not depend on it are executed before.
+    """
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     parts = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task('runs', total=len(runs))
-
-        def work(run: Run) -> Run:
-            finished = execute(run, threads)
-            ended(finished)
-            progress.advance(bar)
-            return finished
-
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(work, runs))
+    waiting, working = dict(steps), {}
+    finished: dict[K, Run] = {}
+    failure: CommandLineError | None = None
+    console = Console(stderr=True)
+    with Progress(*parts, TimeRemainingColumn(), console=console) as progress, ThreadPoolExecutor(jobs) as pool:
+        bar = progress.add_task('runs', total=len(waiting))
+        while waiting or working:
+            ready = [key for key, before in waiting.items() if before is None or before in finished]
+            if not ready and not working:
+                break  # what is left would begin where a failed run should have ended
+            for key in ready[: jobs - len(working)]:
+                del waiting[key]
+                if run := plan(key):
+                    working[pool.submit(execute, run, threads)] = key
+                else:
+                    progress.advance(bar)
+            for future in wait(working, return_when=FIRST_COMPLETED).done:
+                key = working.pop(future)
+                try:
+                    finished[key] = future.result()
+                except CommandLineError as error:
+                    failure = failure or error
+                else:
+                    ended(finished[key])
+                progress.advance(bar)
+    if failure:
+        raise failure
+    return finished

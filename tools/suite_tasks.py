@@ -83,23 +83,25 @@ def read_tasks(suite: Mapping[str, Any], only: Sequence[str] | None) -> list[Tas
         check_task(tasks[-1])
     check_order(tasks)
     wanted = set(only or suite['tasks'])
-    wanted |= {task.after for task in tasks if task.after and task.name in wanted}
+    for task in reversed(tasks):
+        wanted |= {task.after} if task.after and task.name in wanted else set()
     return [task for task in tasks if task.name in wanted]
 
 
 def check_order(tasks: Sequence[Task]) -> None:
-    """See that what tasks begin with is trained, and from the pre-trained weights.
+    """See that what tasks begin with is trained, and named before them: so it ends somewhere.
 
     Raises:
         CommandLineError: it is not.
     """
-    firsts = [task.name for task in tasks if task.train and not task.after]
+    before: list[str] = []
     for task in tasks:
-        if task.after and (task.after not in firsts or not task.train):
+        if task.after and (task.after not in before or not task.train):
             raise CommandLineError(
-                f'task {task.name}: after={task.after!r} needs a training here, and a task that is trained from the '
-                f'pre-trained weights there: {", ".join(firsts)}'
+                f'task {task.name}: after={task.after!r} needs a training here, and names a task that is trained and '
+                f'stands further up: {", ".join(before) or "there is none"}'
             )
+        before += [task.name] if task.train else []
 
 
 def check_task(task: Task) -> None:

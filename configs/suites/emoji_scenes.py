@@ -56,7 +56,7 @@ suite = dict(
         ),
         marvl=dict(
             config='configs/marvl/emoji.py',
-            after='xgqa',
+            after='xvnli',
             title='Pairs of images (MaRVL)',
             metrics={'accuracy': 'answers/{}/accuracy', 'consistency': 'answers/{}/consistency'},
             chance={'accuracy': 50.0, 'consistency': 6.25},

@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,11 @@ def arguments(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**dict(cfg_options=['randomness.seed=3'], finetuned=None, no_controls=False) | changes)
 
 
-def plan_all(module: ModuleType, *arguments: Any) -> dict[Any, Any]:
-    """Every trained run of a suite whose tasks all begin with the pre-trained weights."""
-    return module.plan_mains(*arguments) | module.plan_others(*arguments)
+def plan_all(module: ModuleType, options: Any, tasks: Any, *folders: Path) -> dict[Any, Any]:
+    """Every run of a suite whose tasks all begin with the pre-trained weights."""
+    by_name, steps = {task.name: task for task in tasks}, module.plan_steps(options, tasks)
+    runs = {(owner, name): module.plan_run(options, by_name[owner], name, *folders) for owner, name in steps}
+    return {key: run for key, run in runs.items() if run}
 
 
 @pytest.fixture
@@ -80,20 +83,49 @@ def test_tasks_come_before_their_controls(load: Any, checkpoint: Path, tmp_path:
 
 def test_a_task_may_begin_where_another_has_ended(load: Any, checkpoint: Path, tmp_path: Path) -> None:
     module, read = load('evaluate_suite'), load('suite_tasks').read_tasks
-    suite = suite_of(second=dict(**TASK, after='first', controls={'blind': ['x=1']}), first=dict(**TASK))
-    tasks = read(suite, ['second'])
-    assert [task.name for task in tasks] == ['second', 'first']  # what it begins with is trained too
-    assert list(module.plan_mains(arguments(), tasks, checkpoint, tmp_path)) == [('first', 'zero-shot')]
+    more = dict(after='first', controls={'blind': ['x=1'], 'wrong': ['test_only: y=1']})
+    suite = suite_of(first=dict(**TASK), other=dict(**TASK), second=TASK | more, third=dict(**TASK, after='second'))
+    tasks = read(suite, ['third'])
+    assert [task.name for task in tasks] == ['first', 'second', 'third']  # what it begins with is trained too
+    main = 'zero-shot'
+    assert module.plan_steps(arguments(), tasks) == {
+        **{('first', main): None, ('second', main): ('first', main), ('third', main): ('second', main)},
+        **{('second', 'blind'): ('first', main), ('second', 'wrong'): ('second', main)},
+    }
+    assert set(module.plan_steps(arguments(finetuned=tmp_path, no_controls=True), tasks).values()) == {None}
     tuned = tmp_path / 'first/zero-shot/iter_2.pth'
     tuned.parent.mkdir(parents=True)
     torch.save({'state_dict': {'w': torch.ones(1)}}, tuned)
     (tuned.parent / 'last_checkpoint').write_text(str(tuned))
-    others = module.plan_others(arguments(), tasks, checkpoint, tmp_path)
-    assert list(others) == [('second', 'zero-shot'), ('second', 'blind')]
-    assert all(f'load_from={tuned}' in run.options for run in others.values())
-    for after in ('third', 'second'):
-        with pytest.raises(load('cli').CommandLineError, match=f"task second: after='{after}' needs"):
-            read(suite_of(second=dict(**TASK, after=after), first=dict(**TASK)), None)
+    for name in ('zero-shot', 'blind'):
+        assert f'load_from={tuned}' in module.plan_run(arguments(), tasks[1], name, checkpoint, tmp_path).options
+    for after in ('third', 'second', 'last'):
+        with pytest.raises(
+            load('cli').CommandLineError, match=f"task second: after='{after}' needs.*further up: first"
+        ):
+            read(suite_of(first=dict(**TASK), second=dict(**TASK, after=after), last=dict(**TASK)), None)
+
+
+def test_runs_begin_when_what_they_need_has_ended(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders, started, lock = load('run_folders'), [], threading.Barrier(2, timeout=20)
+    order = {'a': None, 'b': 'a', 'c': None, 'none': None, 'd': 'b', 'e': 'bad', 'bad': None}
+
+    def execute(run: Any, threads: int) -> Any:
+        started.append(run)
+        if run in ('a', 'c'):
+            lock.wait()  # these two run at the same time
+        if run == 'bad':
+            raise load('cli').CommandLineError('bad has failed')
+        return run
+
+    monkeypatch.setattr(folders, 'execute', execute)
+    ended: list[Any] = []
+    with pytest.raises(load('cli').CommandLineError, match='bad has failed'):
+        folders.execute_as_ready(order, lambda key: None if key == 'none' else key, 2, ended.append)
+    assert sorted(ended) == ['a', 'b', 'c', 'd'] and 'e' not in started
+    assert started.index('a') < started.index('b') < started.index('d')
+    del order['e'], order['bad']
+    assert set(folders.execute_as_ready(order, lambda key: None if key == 'none' else key, 2)) == set('abcd')
 
 
 def test_other_weights_under_an_old_name_make_another_run(load: Any, tmp_path: Path) -> None:
@@ -154,20 +186,22 @@ def test_a_control_may_be_another_test_of_the_same_model(load: Any, checkpoint: 
     controls = {'trained': ['a=1'], 'wrong image': ['test_only: b=2', 'test_only:c=3']}
     suite = suite_of(a=dict(**TASK, controls=controls), b=dict(**TASK, controls=controls, train=False))
     tasks, module = load('suite_tasks').read_tasks(suite, None), load('evaluate_suite')
-    runs = plan_all(module, arguments(), tasks, checkpoint, tmp_path)
-    assert [name for _, name in runs] == ['zero-shot', 'zero-shot', 'trained', 'trained']
     tuned = tmp_path / 'a/zero-shot/iter_9.pth'
     tuned.parent.mkdir(parents=True)
     tuned.write_bytes(checkpoint.read_bytes())
     (tuned.parent / 'last_checkpoint').write_text(str(tuned))
-    tests = module.plan_tests(arguments(), tasks, runs, tmp_path)
-    assert {key: run.checkpoint for key, run in tests.items()} == {
-        ('a', 'wrong image'): str(tuned),
-        ('b', 'wrong image'): str(checkpoint),
+    runs = plan_all(module, arguments(), tasks, checkpoint, tmp_path)
+    assert {key: run.checkpoint for key, run in runs.items()} == {
+        **{('a', 'zero-shot'): None, ('a', 'trained'): None, ('a', 'wrong image'): str(tuned)},
+        **{('b', name): str(checkpoint) for name in ('zero-shot', 'trained', 'wrong image')},
     }
-    assert all(run.options == ['randomness.seed=3', 'b=2', 'c=3'] for run in tests.values())
-    assert tests['a', 'wrong image'].folder == tmp_path / 'a/wrong_image'
-    assert module.plan_tests(arguments(no_controls=True), tasks, runs, tmp_path) == {}
+    for task in ('a', 'b'):
+        assert runs[task, 'wrong image'].options == ['randomness.seed=3', 'b=2', 'c=3']
+        assert runs[task, 'wrong image'].folder == tmp_path / task / 'wrong_image'
+    assert set(plan_all(module, arguments(no_controls=True), tasks, checkpoint, tmp_path)) == {
+        ('a', 'zero-shot'),
+        ('b', 'zero-shot'),
+    }
 
 
 # -- from results to rows
