@@ -17,7 +17,7 @@ from rc3mm.datasets.benchmarks import (
 )
 from rc3mm.datasets.collate import vl_collate
 from rc3mm.datasets.emoji_composed_tasks import EmojiPairs, EmojiTranslation
-from rc3mm.datasets.emoji_scenes import EmojiArrangements, EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
+from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiStrict, EmojiWeak
 from rc3mm.datasets.emoji_tasks import EmojiEntailment, EmojiTaskTexts, EmojiVQA
 from rc3mm.datasets.mixed import MixedSources
 from rc3mm.datasets.roi import RoiStore
@@ -49,7 +49,6 @@ __all__ = [
     'DecodeImage',
     'DetectorImage',
     'EachImage',
-    'EmojiArrangements',
     'EmojiEntailment',
     'EmojiPairs',
     'EmojiParallel',

@@ -8,7 +8,7 @@ import numpy as np
 
 from rc3mm.datasets.base import Transform, VLDataset
 from rc3mm.datasets.emoji.artefact import LANGUAGES, check_languages, load_concepts
-from rc3mm.datasets.emoji.captions import PLACING, TEMPLATES, caption
+from rc3mm.datasets.emoji.captions import TEMPLATES, caption
 from rc3mm.datasets.emoji.combinations import split_key
 from rc3mm.datasets.emoji.render import render
 from rc3mm.datasets.emoji.scene import Scene, SceneMaker
@@ -46,8 +46,6 @@ class EmojiScenes(VLDataset):
 
     source: ClassVar[str]
     least_languages: ClassVar[int] = 1
-    templates: ClassVar[tuple[int, ...]] = tuple(range(len(TEMPLATES)))  # the captions' wordings
-    arrangements: ClassVar[int] = 1  # so many consecutive scenes differ in their places alone
 
     def __init__(
         self,
@@ -82,18 +80,16 @@ class EmojiScenes(VLDataset):
             split_seed=split_seed,
             concept_limit=concept_limit,
             concept_start=concept_start,
-            arrangements=self.arrangements,
         )
         if num_scenes < 1:
             raise ValueError(f'num_scenes must be at least 1, not {num_scenes}')
-        if split != 'train' and num_scenes > (most := self.scene.sets.num_distinct() * self.arrangements):
+        if split != 'train' and num_scenes > (most := self.scene.sets.num_distinct()):
             raise ValueError(
                 f'split {split!r} of {num_concepts} concepts with scene sizes {self.scene.sizes} has '
                 f'{most} scenes without repetition; {num_scenes} were asked for'
             )
         if split != 'train':
-            num_sets = -(-num_scenes // self.arrangements)
-            for index in range(max(num_sets - len(self.scene.sizes), 0), num_sets):
+            for index in range(max(num_scenes - len(self.scene.sizes), 0), num_scenes):
                 self.scene.sets[index]  # a part of the concepts may have too few: say so now
         self.num_scenes, self.split, self.level = num_scenes, split, level
         looks: tuple[Any, ...] = (
@@ -106,7 +102,6 @@ class EmojiScenes(VLDataset):
             concept_limit,
         )
         looks += (concept_start,) if concept_start else ()
-        looks += ('arrangements', self.arrangements) if self.arrangements > 1 else ()
         self._world = hashlib.blake2b(repr(looks).encode(), digest_size=3).hexdigest()
         self.num_concepts = num_concepts
 
@@ -170,10 +165,10 @@ class EmojiScenes(VLDataset):
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         """Keys of the sample that hold texts: two captions in two languages here."""
         first, second = self._two_languages(rng)
-        count = len(self.templates)
-        template = int(rng.integers(count))
-        other = (template + 1 + int(rng.integers(count - 1))) % count if first == second else template
-        template, other = self.templates[template], self.templates[other]
+        template = int(rng.integers(len(TEMPLATES)))
+        other = template
+        if first == second:
+            other = (template + 1 + int(rng.integers(len(TEMPLATES) - 1))) % len(TEMPLATES)
         return {'texts': [(first, caption(scene, template, first)), (second, caption(scene, other, second))]}
 
     def _two_languages(self, rng: np.random.Generator) -> tuple[str, str]:
@@ -197,18 +192,6 @@ class EmojiStrict(EmojiScenes):
     """
 
     source = 'strict'
-
-
-@DATASETS.register_module()
-class EmojiArrangements(EmojiStrict):
-    """Strictly-aligned pairs in which :attr:`arrangements` consecutive scenes hold the same concepts in other places.
-
-    Their captions tell the places. In a batch that holds such a run (`run` of :class:`MixedSourceSampler`), scenes and
-    captions are told by what lies where: hard negatives for all objectives. Arguments: see :class:`EmojiScenes`.
-    """
-
-    templates = PLACING
-    arrangements = 4
 
 
 @DATASETS.register_module()
@@ -251,5 +234,5 @@ class EmojiRetrieval(EmojiScenes):
     source = 'retrieval'
 
     def _texts(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
-        template = self.templates[int(rng.integers(len(self.templates)))]
+        template = int(rng.integers(len(TEMPLATES)))
         return {'texts': [(language, caption(scene, template, language)) for language in self.languages]}

@@ -20,7 +20,7 @@ def read_text(text: str, level: str, language: str) -> tuple[list[Part], bool]:
     for whole in ('more_left', 'more_right'):
         if text == getattr(more, whole):
             return [(whole, ())], False
-    if text == f'{more.how_many}{more.mark}':
+    if text in (f'{more.how_many}{more.mark}', f'{words.count}{more.mark}'):
         return [('how_many', ())], True
     openings = {place: f'cell {cell}' for cell, place in enumerate(places(level, language))}
     openings |= {words.picture: 'picture', words.count: 'count'} | {getattr(more, name): name for name in OPENINGS}

@@ -12,24 +12,15 @@ import numpy as np
 import pytest
 
 from rc3mm.datasets.emoji.artefact import LANGUAGES
-from rc3mm.datasets.emoji.scene import SceneMaker
-from rc3mm.datasets.emoji_scenes import (
-    EmojiArrangements,
-    EmojiParallel,
-    EmojiRetrieval,
-    EmojiScenes,
-    EmojiStrict,
-    EmojiWeak,
-)
+from rc3mm.datasets.emoji_scenes import EmojiParallel, EmojiRetrieval, EmojiScenes, EmojiStrict, EmojiWeak
 from rc3mm.registry import DATASETS
 from rc3mm.structures import Draw
-from tests.test_datasets.emoji_task_texts import cells_of, is_true, read_text, where_of
 
-ALL = (EmojiStrict, EmojiArrangements, EmojiWeak, EmojiParallel, EmojiRetrieval)
+ALL = (EmojiStrict, EmojiWeak, EmojiParallel, EmojiRetrieval)
 _PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
-from tests.test_datasets.test_emoji_scenes import fingerprint
+from test_emoji_scenes import fingerprint
 print(fingerprint())
 """
 
@@ -49,7 +40,7 @@ def fingerprint() -> str:
 
 
 def test_same_in_another_process() -> None:
-    program = _PROGRAM.format(tests=str(Path(__file__).parents[2]))
+    program = _PROGRAM.format(tests=str(Path(__file__).parent))
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == fingerprint()
 
@@ -173,28 +164,3 @@ def test_ids_tell_worlds_apart() -> None:
     ids = [EmojiStrict(**{**base, **change}).get_image_id(1) for change in changes]
     assert len(set(ids)) == len(ids)
     assert EmojiWeak(**base).get_image_id(1) == ids[0] == EmojiStrict(**base).get_sample(1)['image_id']  # one picture
-
-
-@pytest.mark.parametrize('level', ['easy', 'hard'])
-def test_arrangements_show_the_same_things_in_other_places_and_captions_say_where(level: str) -> None:
-    dataset = EmojiArrangements(num_scenes=80, level=level)
-    for start in range(0, 80, dataset.arrangements):
-        shown = [cells_of(dataset.get_scene(start + i)) for i in range(dataset.arrangements)]
-        assert len({tuple(sorted(concept for _, concept in objects)) for objects in shown}) == 1
-        for concept in {concept for _, concept in shown[0]}:
-            assert len({where_of(objects, concept) for objects in shown}) == dataset.arrangements
-        for i, objects in enumerate(shown):
-            for language, text in dataset.get_texts(start + i):
-                said, _ = read_text(text, level, language)
-                assert is_true([part for part in said if part[0] != 'count'], objects, 2 if level == 'easy' else 3)
-                assert sum(opening.startswith('cell ') for opening, _ in said) == len(objects)
-
-
-def test_arrangements_of_a_split_and_their_ids_are_their_own() -> None:
-    few = EmojiArrangements(num_scenes=40, split='val')
-    assert {frozenset(o.concept for o in few.get_scene(i).objects) for i in range(40)} == {
-        frozenset(few.scene.sets[i]) for i in range(10)
-    }
-    assert few.get_image_id(0) != EmojiStrict(num_scenes=40, split='val').get_image_id(0)
-    with pytest.raises(ValueError, match='1 to 4 arrangements'):
-        SceneMaker(num_concepts=100, split='train', level='easy', arrangements=5)

@@ -155,7 +155,6 @@ WORDINGS: dict[str, Wording] = {
     ),
 }
 TEMPLATES = ('names', 'names_reversed', 'count_and_names', 'places', 'count_and_places', 'bare_names')
-PLACING = tuple(i for i, kind in enumerate(TEMPLATES) if 'places' in kind)  # the templates that tell the places
 
 
 def names_of(concepts: Sequence[int], language: str) -> list[str]:

@@ -16,7 +16,7 @@ from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, places, question
 from rc3mm.registry import FUNCTIONS
 
 KINDS = ('what', 'where', 'how_many', 'yes_no')
-FORMS = ('what', 'where', 'how_many', 'there', 'at', *AXES)  # the last four of these are of the kind yes_no
+FORMS = ('what', 'where', 'how_many', 'number', 'there', 'at', *AXES)  # the last four are of the kind yes_no
 _MOST_OBJECTS = {'easy': 4, 'hard': 8}
 
 
@@ -25,9 +25,9 @@ class Question:
     """A question, in no language yet.
 
     Attributes:
-        form: 'what' (what lies in the cell), 'where' (in which cell does the concept lie), 'how_many' (objects),
-            'there' (is the concept in the picture), 'at' (is it in the cell), 'horizontal' or 'vertical' (does the
-            first concept lie further left, or further up, than the second).
+        form: 'what' (what lies in the cell), 'where' (in which cell does the concept lie), 'how_many' or 'number'
+            (of objects, asked in two ways), 'there' (is the concept in the picture), 'at' (is it in the cell),
+            'horizontal' or 'vertical' (does the first concept lie further left, or further up, than the second).
         concepts: Concepts that are asked about.
         cell: The cell that is asked about; -1 for none.
         answer: The answer in English, one of :func:`answer_names`.
@@ -68,7 +68,7 @@ def draw_question(scene: Scene, kind: str, concepts: range, rng: np.random.Gener
     if kind == 'where':
         return Question('where', (item.concept,), -1, places(scene.level, 'en')[item.cell].lower())
     if kind == 'how_many':
-        return Question('how_many', (), -1, str(len(scene.objects)))
+        return Question(pick(('how_many', 'number'), rng), (), -1, str(len(scene.objects)))
     if kind != 'yes_no':
         raise ValueError(f'unknown kind of question {kind!r}; there are {KINDS}')
     form, right = pick(('there', 'at', 'order'), rng), bool(rng.integers(2))
@@ -107,6 +107,8 @@ def question_text(asked: Question, level: str, language: str) -> str:
         return question(language, more.where, names)
     if asked.form == 'how_many':
         return question(language, more.how_many)
+    if asked.form == 'number':
+        return question(language, words.count)
     if asked.form == 'there':
         return question(language, words.picture, names)
     if asked.form == 'at':

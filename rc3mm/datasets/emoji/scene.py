@@ -16,7 +16,6 @@ EVAL_SIZES = {'easy': (2, 3, 4), 'hard': (3, 4, 5, 6, 7, 8)}
 DISTRACTING = 50
 GRID = {'easy': 2, 'hard': 3}
 TEXTURES = ('noise', 'stripes', 'gradient', 'checks')
-_ARRANGEMENT = 0xA44A  # tells this random stream from that of the looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +129,6 @@ class SceneMaker:
         split_seed: Chooses the splits.
         concept_limit: Only the first so many concepts occur.
         concept_start: Only concepts from this index on occur.
-        arrangements: So many consecutive scenes hold the same concepts, each in other cells; at most as many as there
-            are cells.
 
     Raises:
         ValueError: If an argument does not fit.
@@ -150,7 +147,6 @@ class SceneMaker:
         split_seed: int = 0,
         concept_limit: int | None = None,
         concept_start: int = 0,
-        arrangements: int = 1,
     ) -> None:
         if level not in LEVELS:
             raise ValueError(f'unknown level {level!r}; there are {LEVELS}')
@@ -165,10 +161,8 @@ class SceneMaker:
             _checked_world(num_concepts), split, self.sizes, seed, split_seed, concept_limit, concept_start
         )
         self.styles = _checked_styles(styles, split, level)
-        if not 1 <= arrangements <= GRID[level] ** 2:
-            raise ValueError(f'{level} scenes have 1 to {GRID[level] ** 2} arrangements, not {arrangements}')
         self.num_concepts, self.split, self.level = num_concepts, split, level
-        self.image_size, self.seed, self.arrangements = image_size, seed, arrangements
+        self.image_size, self.seed = image_size, seed
 
     def __call__(self, index: int) -> Scene:
         """Make a scene.
@@ -179,9 +173,10 @@ class SceneMaker:
         Returns:
             The scene; the same for the same (seed, split, index) and settings on every machine.
         """
-        members = self.sets[index // self.arrangements]
+        members = self.sets[index]
         rng = np.random.default_rng((self.seed, split_key(self.split), index))
-        order = self._cells(index, rng)[: len(members)]
+        cells = GRID[self.level] ** 2
+        order = rng.permutation(cells)[: len(members)].tolist()
         draws = rng.random((len(members), 4)).tolist()
         place = self._place_easy if self.level == 'easy' else self._place_hard
         objects = [place(concept, cell, draw) for concept, cell, draw in zip(members, order, draws, strict=True)]
@@ -194,15 +189,6 @@ class SceneMaker:
         else:
             background, distractors = self._texture(rng), self._distractors(rng)
         return Scene(tuple(objects), background, distractors, self.level, self.image_size, self.seed, index)
-
-    def _cells(self, index: int, rng: np.random.Generator) -> list[int]:
-        """All cells in the order in which objects take them."""
-        cells = GRID[self.level] ** 2
-        if self.arrangements == 1:
-            return rng.permutation(cells).tolist()
-        group, number = divmod(index, self.arrangements)
-        order = np.random.default_rng((self.seed, split_key(self.split), group, _ARRANGEMENT)).permutation(cells)
-        return np.roll(order, number).tolist()  # every object is in another cell in each of them
 
     def _place_easy(self, concept: int, cell: int, draw: list[float]) -> SceneObject:
         """An object wholly inside its quarter of the canvas."""

@@ -53,8 +53,9 @@ def _presence(pair: Pair, cells: range) -> list[TaskText]:
 
 
 def _numbers(pair: Pair, cells: range) -> list[TaskText]:
-    texts: list[TaskText] = [Question('how_many', (), -1, ''), Sentence('more_left'), Sentence('more_right')]
-    return texts + [Sentence('together', number=number) for number in range(2, LARGEST_TOTAL + 1)]
+    asked: list[TaskText] = [Question(form, (), -1, '') for form in ('how_many', 'number')]
+    asked += [Sentence('more_left'), Sentence('more_right')]
+    return asked + [Sentence('together', number=number) for number in range(2, LARGEST_TOTAL + 1)]
 
 
 FAMILIES: tuple[Callable[[Pair, range], list[TaskText]], ...] = (
