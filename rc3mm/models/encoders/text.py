@@ -26,9 +26,13 @@ class TextEncoder(BaseModule):
         gradient_checkpointing: recompute activations in the backward pass.
         length_groups: encode the rows of a batch in so many groups of like lengths, each padded to its own longest
             row; 1 for all at once.
+        position_shift: in training, all tokens of a text but the first move so many positions to the right at most,
+            at random (after SHAPE, Kiyono et al. 2021). A model with absolute positions else learns how far from the
+            beginning a word stands, which the same sentence in another language does not keep to.
 
     Raises:
-        ValueError: neither `pretrained` nor `config` is given, or `length_groups` is below 1.
+        ValueError: neither `pretrained` nor `config` is given, `length_groups` is below 1, or `position_shift` is below
+            0 or asked of an encoder without absolute positions.
         FileNotFoundError: the weights can be neither found locally nor fetched.
     """
 
@@ -38,6 +42,7 @@ class TextEncoder(BaseModule):
         config: dict[str, Any] | None = None,
         gradient_checkpointing: bool = False,
         length_groups: int = 1,
+        position_shift: int = 0,
     ) -> None:
         super().__init__()
         if length_groups < 1:
@@ -49,6 +54,9 @@ class TextEncoder(BaseModule):
         model: Any = self.model
         if getattr(model, 'pooler', None) is not None:
             model.pooler = None  # never used here, and its parameters would never learn
+        if position_shift < 0 or (position_shift and not hasattr(model, 'embeddings')):
+            raise ValueError(f'position_shift {position_shift} must be 0 or more, and 0 for {type(model).__name__}')
+        self.position_shift = position_shift
         if gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
 
@@ -100,4 +108,15 @@ class TextEncoder(BaseModule):
         return by_length_groups(self._encode, ids_MT, mask_MT, lengths, self.length_groups)
 
     def _encode(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
-        return self.model(input_ids=ids_MT, attention_mask=mask_MT.long()).last_hidden_state
+        positions = self._shifted_positions(ids_MT) if self.training and self.position_shift else None
+        return self.model(input_ids=ids_MT, attention_mask=mask_MT.long(), position_ids=positions).last_hidden_state
+
+    def _shifted_positions(self, ids_MT: Tensor) -> Tensor:
+        embeddings = self.model.embeddings
+        M, T = ids_MT.shape
+        counts_behind_padding = hasattr(embeddings, 'create_position_ids_from_input_ids')  # RoBERTa and its kin
+        first = embeddings.padding_idx + 1 if counts_behind_padding else 0
+        room = max(self.model.config.max_position_embeddings - first - T, 0)
+        shift_M1 = torch.randint(min(self.position_shift, room) + 1, (M, 1), device=ids_MT.device)
+        place_T = torch.arange(T, device=ids_MT.device)
+        return first + place_T + shift_M1 * (place_T > 0)
