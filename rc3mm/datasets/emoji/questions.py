@@ -17,6 +17,7 @@ from rc3mm.registry import FUNCTIONS
 
 KINDS = ('what', 'where', 'how_many', 'yes_no')
 FORMS = ('what', 'where', 'how_many', 'number', 'there', 'at', *AXES)  # the last four are of the kind yes_no
+_YES_NO = ('there', 'there', 'there', 'at', 'order')  # what is there at all has to be known for all else
 _MOST_OBJECTS = {'easy': 4, 'hard': 8}
 
 
@@ -71,7 +72,7 @@ def draw_question(scene: Scene, kind: str, concepts: range, rng: np.random.Gener
         return Question(pick(('how_many', 'number'), rng), (), -1, str(len(scene.objects)))
     if kind != 'yes_no':
         raise ValueError(f'unknown kind of question {kind!r}; there are {KINDS}')
-    form, right = pick(('there', 'at', 'order'), rng), bool(rng.integers(2))
+    form, right = pick(_YES_NO, rng), bool(rng.integers(2))
     answer = 'yes' if right else 'no'
     seen = [other.concept for other in scene.objects]
     if form == 'there':

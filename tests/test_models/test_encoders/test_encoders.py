@@ -44,6 +44,33 @@ def test_missing_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
         TextEncoder()
 
 
+@pytest.mark.parametrize('model_type', ['xlm-roberta', 'bert'])
+def test_in_training_all_tokens_but_the_first_move_together(model_type: str) -> None:
+    encoder = TextEncoder(position_shift=4, config=dict(model_type=model_type, **TINY | dict(hidden_dropout_prob=0.0)))
+    seen: list[torch.Tensor] = []
+    embeddings = encoder.model.embeddings.position_embeddings
+    embeddings.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    ids, mask = torch.randint(4, 50, (64, 7)), torch.ones(64, 7, dtype=torch.bool)
+    encoder.eval()(ids, mask)
+    encoder.train()(ids, mask)
+    usual, moved = seen
+    assert torch.equal(moved[:, 0], usual[0, 0].expand(64))
+    shift = moved[:, 1:] - usual[:, 1:]
+    assert (shift == shift[:, :1]).all() and set(shift[:, 0].tolist()) == {0, 1, 2, 3, 4}
+    # where there is no room they stay where they are
+    room = TINY['max_position_embeddings'] - int(usual[0, 0])
+    encoder(torch.randint(4, 50, (8, room)), torch.ones(8, room, dtype=torch.bool))
+    assert torch.equal(seen[-1], torch.arange(room).expand(8, room) + usual[0, 0])
+
+
+def test_without_a_shift_training_reads_texts_as_tests_do() -> None:
+    encoder = TextEncoder(config=TINY | dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    ids, mask = torch.randint(4, 50, (3, 7)), torch.ones(3, 7, dtype=torch.bool)
+    assert torch.equal(encoder.train()(ids, mask), encoder.eval()(ids, mask))
+    with pytest.raises(ValueError, match='position_shift -1 must be'):
+        TextEncoder(config=TINY, position_shift=-1)
+
+
 @pytest.mark.parametrize(
     ('name', 'options'),
     [
