@@ -14,13 +14,13 @@ from rc3mm.utils.requirements import check_required_files
 
 _EXAMPLES = """\
 examples:
-  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_1750.pth
-  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_1750.pth --form roi
-  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_1750.pth \\
+  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_2000.pth
+  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_2000.pth --form roi
+  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_2000.pth \\
       --out results/tiny.json --out-item results/tiny.jsonl --show-dir results
-  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_1750.pth \\
+  python tools/test.py configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_2000.pth \\
       --cfg-options test_dataloader.dataset.split=val test_dataloader.dataset.num_scenes=200
-  tools/dist_test.sh configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_1750.pth 8   # eight processes
+  tools/dist_test.sh configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_2000.pth 8   # eight processes
 
 a table is printed; results.json, results.md, gallery.png and a log go to the work dir, by default the folder
 `test` inside the training's: a test never overwrites what the training has written, only the test before it

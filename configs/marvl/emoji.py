@@ -1,6 +1,6 @@
 """MaRVL's twin on EmojiScenes: is a sentence true of two pictures? Tuned in English, asked in six languages.
 
-Command:  python tools/train.py configs/marvl/emoji.py      # after configs/xvnli/emoji.py
+Command:  python tools/train.py configs/marvl/emoji.py      # after configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     200 seconds of training on one CPU core
 Result:   60.9 in English, 57.4 in the mean of the other languages: little is learnt in these steps (one
@@ -20,7 +20,7 @@ from rc3mm.evaluation import ClassificationMetric
 from rc3mm.models import VLClassifier
 
 work_dir = 'work_dirs/marvl_emoji'  # five tasks have an emoji.py
-load_from = 'work_dirs/xvnli_emoji/iter_500.pth'  # who judges statements about one picture has learnt what is there
+load_from = 'work_dirs/xgqa_emoji/iter_500.pth'  # who can answer questions has learnt to look
 model = dict(type=VLClassifier, num_classes=2, num_images=2, **backbone)
 
 train = dict(type=EmojiPairs, num_items=96000, languages=('en',), seed=11, pipeline=pipeline, **world)

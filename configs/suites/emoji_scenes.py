@@ -9,7 +9,7 @@ Result:   docs/tasks/twins.md; it writes a table, results.json, table.csv, table
 
 suite = dict(
     title='EmojiScenes',
-    pretrained='work_dirs/pretrain_tiny/iter_1750.pth',
+    pretrained='work_dirs/pretrain_tiny/iter_2000.pth',
     split='test',
     setting='zero-shot, tuned on English',
     tasks=dict(
@@ -56,7 +56,7 @@ suite = dict(
         ),
         marvl=dict(
             config='configs/marvl/emoji.py',
-            after='xvnli',
+            after='xgqa',
             title='Pairs of images (MaRVL)',
             metrics={'accuracy': 'answers/{}/accuracy', 'consistency': 'answers/{}/consistency'},
             chance={'accuracy': 50.0, 'consistency': 6.25},

@@ -7,7 +7,7 @@ from rc3mm.engine import GroupedOptimWrapperConstructor, PredictionLoop, RC3Trai
 
 max_iters = 500
 
-load_from = 'work_dirs/pretrain_tiny/iter_1750.pth'  # what `make quickstart` leaves
+load_from = 'work_dirs/pretrain_tiny/iter_2000.pth'  # what `make quickstart` leaves
 
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters)
 val_cfg, val_dataloader, val_evaluator = None, None, None
