@@ -267,7 +267,7 @@ def test_state_dict_keys_are_a_contract(rc3: Any) -> None:
     for part in ('image_projection', 'text_projection', 'fused_projection', 'objectives.itm.head'):
         expected |= {f'{part}.weight', f'{part}.bias'}
     expected |= {'patch_encoder.form_embedding', 'roi_encoder.form_embedding'}
-    expected |= {'tau_towers.log_tau', 'tau_fused.log_tau', 'lm_head.bias'}
+    expected |= {'tau_towers.log_tau', 'tau_fused.log_tau', 'objectives.xlco.tau.log_tau', 'lm_head.bias'}
     expected |= {f'lm_head.{part}.{p}' for part in ('dense', 'norm') for p in ('weight', 'bias')}
     expected |= {f'objectives.mrm.{part}.{p}' for part in ('transform.0', 'transform.2') for p in ('weight', 'bias')}
     expected |= {'objectives.mrm.mask_feature', 'objectives.mrm.regressor.weight', 'objectives.mrm.regressor.bias'}
