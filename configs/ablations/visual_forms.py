@@ -29,7 +29,8 @@ train_dataloader['dataset']['sources']['strict'].update(num_scenes=num_strict)
 train_dataloader['dataset']['sources']['strict']['pipeline'].insert(
     0, dict(**load, source=dict(type=RoiStore, path=f'{stores}/strict', feature_dim=256))
 )
-train_dataloader['sampler']['ratios'].update(task_texts=0)  # the words of tasks are not needed here,
+# the words of tasks are not needed here,
+train_dataloader['sampler']['ratios'].update(strict=0.35, weak=0.6, parallel=0.05, task_texts=0)
 model['objectives'].pop('xlco')  # and captions are aligned by their images
 train_dataloader['dataset']['sources']['weak'].update(num_scenes=num_weak)
 train_dataloader['dataset']['sources']['weak']['pipeline'].insert(
@@ -42,6 +43,7 @@ test_dataloader['dataset']['pipeline'].insert(
 val_dataloader, val_cfg, val_evaluator = None, None, None  # nothing is selected
 
 model['objectives']['itm'].update(sources=('strict',), loss_weight=1.0)
+model['text_encoder'].update(position_shift=0)
 model.update(roi_extractor=None, uniform_negatives=[], form_probs=dict(roi=0.25, patch=0.25, both=0.25, split=0.25))
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters)
 param_scheduler = [

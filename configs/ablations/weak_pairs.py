@@ -41,6 +41,7 @@ sampler['batch_size'], sampler['ratios'] = dict(strict=batch_size, weak=batch_si
 # -- model
 model.update(
     roi_extractor=None,
+    text_encoder=dict(position_shift=0),
     patch_encoder=dict(patch_size=12),  # 16 patches instead of 36: half the time
     roi_encoder=dict(type=RoiEncoder, feature_dim=192),
     # regions make the objects easy to find, which starts the learning of words early; patches are what is tested
