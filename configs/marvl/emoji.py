@@ -28,7 +28,7 @@ train_dataloader = dict(dataset=dict(type=MixedSources, sources=dict(nlvr2=train
 train_dataloader['sampler'].update(run=24, batch_size=96)  # half of the sentences on six pairs share their encoding
 train_dataloader['collate_fn'].update(share_images=True)
 test_dataloader = dict(
-    dataset=dict(type=EmojiPairs, num_items=2400, split='test', pipeline=pipeline, **world), **eval_loader
+    dataset=dict(type=EmojiPairs, num_items=1200, split='test', pipeline=pipeline, **world), **eval_loader
 )
 test_dataloader['collate_fn'].update(share_images=True)
 test_evaluator = [dict(type=ClassificationMetric)]

@@ -21,6 +21,7 @@ from rc3mm.models import TextDecoder, VLTranslator
 targets = ('de', 'fr', 'cs')
 
 work_dir = 'work_dirs/mmt_emoji'  # five tasks have an emoji.py
+backbone['text_encoder'].update(position_shift=0)  # a decoder that copies in order has to know the order
 model = dict(
     type=VLTranslator,
     decoder=dict(type=TextDecoder, depth=2, heads=4, mlp_ratio=2),  # as the fusion head, whose weights it starts from
