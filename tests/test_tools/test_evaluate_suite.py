@@ -5,7 +5,6 @@ import importlib
 import json
 import re
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -104,28 +103,6 @@ def test_a_task_may_begin_where_another_has_ended(load: Any, checkpoint: Path, t
             load('cli').CommandLineError, match=f"task second: after='{after}' needs.*further up: first"
         ):
             read(suite_of(first=dict(**TASK), second=dict(**TASK, after=after), last=dict(**TASK)), None)
-
-
-def test_runs_begin_when_what_they_need_has_ended(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders, started, lock = load('run_folders'), [], threading.Barrier(2, timeout=20)
-    order = {'a': None, 'b': 'a', 'c': None, 'none': None, 'd': 'b', 'e': 'bad', 'bad': None}
-
-    def execute(run: Any, threads: int) -> Any:
-        started.append(run)
-        if run in ('a', 'c'):
-            lock.wait()  # these two run at the same time
-        if run == 'bad':
-            raise load('cli').CommandLineError('bad has failed')
-        return run
-
-    monkeypatch.setattr(folders, 'execute', execute)
-    ended: list[Any] = []
-    with pytest.raises(load('cli').CommandLineError, match='bad has failed'):
-        folders.execute_as_ready(order, lambda key: None if key == 'none' else key, 2, ended.append)
-    assert sorted(ended) == ['a', 'b', 'c', 'd'] and 'e' not in started
-    assert started.index('a') < started.index('b') < started.index('d')
-    del order['e'], order['bad']
-    assert set(folders.execute_as_ready(order, lambda key: None if key == 'none' else key, 2)) == set('abcd')
 
 
 def test_other_weights_under_an_old_name_make_another_run(load: Any, tmp_path: Path) -> None:
