@@ -3,7 +3,7 @@
 Command:  python tools/train.py configs/xgqa/emoji.py
           (all tasks, controls and the table: make suite)
 Time:     100 seconds of training on one CPU core
-Result:   86.3 in English, 74.4 in the mean of the other languages (one run, test)
+Result:   93.6 in English, 88.0 in the mean of the other languages (one run, test; chance: 27.3)
 """
 
 from mmengine.config import read_base
