@@ -15,7 +15,6 @@ from rc3mm.datasets.emoji.scene import GRID, Scene
 from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, joined, places, statement
 
 LABELS = ('contradiction', 'neutral', 'entailment')
-FORMS = ('place', 'two_places', *AXES)
 
 
 @dataclass(frozen=True, slots=True)

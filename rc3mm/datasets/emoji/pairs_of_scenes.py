@@ -28,7 +28,6 @@ _TRUE: dict[str, Callable[[_Held], bool]] = {  # of the first concept, or of bot
     'only_right': lambda held: 0 not in held[0] and 0 in held[1],
     'left_and_right': lambda held: 0 in held[0] and 1 in held[1],
 }
-FORMS = (*_TRUE, 'more_left', 'more_right', 'together')
 NUM_SENTENCES = 12  # those on two concepts in either order, two on which is more, two on how many together
 LARGEST_TOTAL = 8  # captions know no larger number, and the tokenizer that ships no other digit
 _TRIES = 100
@@ -39,7 +38,8 @@ class Sentence:
     """A sentence about two scenes, in no language yet.
 
     Attributes:
-        form: One of ``FORMS``.
+        form: 'both', 'only_left', 'only_right' (where a concept is), 'left_and_right' (where two are), 'more_left',
+            'more_right' or 'together' (how many objects there are).
         concepts: Concepts that are spoken of.
         number: The number that is spoken of; 0 for none.
     """

@@ -16,7 +16,6 @@ from rc3mm.datasets.emoji.task_wording import TASK_WORDINGS, places, question
 from rc3mm.registry import FUNCTIONS
 
 KINDS = ('what', 'where', 'how_many', 'yes_no')
-FORMS = ('what', 'where', 'how_many', 'number', 'there', 'at', *AXES)  # the last four are of the kind yes_no
 _YES_NO = ('there', 'there', 'there', 'at', 'order')  # what is there at all has to be known for all else
 _MOST_OBJECTS = {'easy': 4, 'hard': 8}
 
