@@ -100,8 +100,7 @@ class VisionLanguageModel(BaseModel):
         if needs_patches and inputs.get('roi_only'):
             raise KeyError('this batch holds regions alone (`drop_image=True` of LoadRegions); choose the form `roi`')
         if any(form is not VisualForm.PATCH for form in forms):
-            if 'roi_features' not in inputs and self.roi_extractor is not None:
-                inputs.update(extract_regions(self.roi_extractor, inputs))
+            self.find_regions(inputs)
             self._require(inputs, 'roi_features', forms)
             parts.append(self.embed_regions(inputs['roi_features'], inputs['roi_boxes']))
             masks.append(inputs['roi_mask'])
@@ -123,6 +122,11 @@ class VisionLanguageModel(BaseModel):
             is_roi.append(torch.zeros(tokens.shape[1], dtype=torch.bool, device=tokens.device))
         visual = VisualTokens(torch.cat(parts, 1), torch.cat(masks, 1), torch.cat(is_roi))
         return visual.select(inputs['image_index']) if 'image_index' in inputs else visual
+
+    def find_regions(self, inputs: dict[str, Any]) -> None:
+        """Add the regions of a batch that carries none, if there is a ROI extractor; see `extract_regions`."""
+        if 'roi_features' not in inputs and self.roi_extractor is not None:
+            inputs.update(extract_regions(self.roi_extractor, inputs))
 
     def _encode_patches(self, inputs: dict[str, Any], rows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Patch tokens (B, V, D) and their mask (B, V); of the given rows only, or of all that have an image."""

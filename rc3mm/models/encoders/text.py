@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from rc3mm.models.layers import by_length_groups
+from rc3mm.models.layers.lookup import SparseLookup, make_dense
 from rc3mm.registry import MODELS
+from rc3mm.utils.dist import rank_and_world_size
 
 __all__ = ['TextEncoder']
 
@@ -57,6 +59,7 @@ class TextEncoder(BaseModule):
         if position_shift < 0 or (position_shift and not hasattr(model, 'embeddings')):
             raise ValueError(f'position_shift {position_shift} must be 0 or more, and 0 for {type(model).__name__}')
         self.position_shift = position_shift
+        self.word_embeddings.register_post_accumulate_grad_hook(make_dense)
         if gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
 
@@ -104,19 +107,30 @@ class TextEncoder(BaseModule):
             Hidden states of the last layer, shape (M, T, D); what stands at padding means nothing.
         """
         if lengths is None or self.length_groups == 1:
-            return self._encode(ids_MT, mask_MT)
-        return by_length_groups(self._encode, ids_MT, mask_MT, lengths, self.length_groups)
+            return self._encode(mask_MT, input_ids=ids_MT)
+        # looked up once, not by group: each lookup has a gradient of the size of the whole vocabulary
+        words_MTE = self._look_up(ids_MT)
+        return by_length_groups(
+            lambda words, mask: self._encode(mask, inputs_embeds=words), words_MTE, mask_MT, lengths, self.length_groups
+        )
 
-    def _encode(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
-        positions = self._shifted_positions(ids_MT) if self.training and self.position_shift else None
-        return self.model(input_ids=ids_MT, attention_mask=mask_MT.long(), position_ids=positions).last_hidden_state
+    def _look_up(self, ids_MT: Tensor) -> Tensor:
+        embeddings = self.model.get_input_embeddings()
+        alone_on_cpu = ids_MT.device.type == 'cpu' and rank_and_world_size()[1] == 1
+        if not alone_on_cpu or type(embeddings) is not nn.Embedding:
+            return embeddings(ids_MT)
+        return SparseLookup.apply(ids_MT, embeddings.weight, embeddings.padding_idx)
 
-    def _shifted_positions(self, ids_MT: Tensor) -> Tensor:
+    def _encode(self, mask_MT: Tensor, **words: Tensor) -> Tensor:
+        positions = self._shifted_positions(mask_MT) if self.training and self.position_shift else None
+        return self.model(attention_mask=mask_MT.long(), position_ids=positions, **words).last_hidden_state
+
+    def _shifted_positions(self, mask_MT: Tensor) -> Tensor:
         embeddings = self.model.embeddings
-        M, T = ids_MT.shape
+        M, T = mask_MT.shape
         counts_behind_padding = hasattr(embeddings, 'create_position_ids_from_input_ids')  # RoBERTa and its kin
         first = embeddings.padding_idx + 1 if counts_behind_padding else 0
         room = max(self.model.config.max_position_embeddings - first - T, 0)
-        shift_M1 = torch.randint(min(self.position_shift, room) + 1, (M, 1), device=ids_MT.device)
-        place_T = torch.arange(T, device=ids_MT.device)
+        shift_M1 = torch.randint(min(self.position_shift, room) + 1, (M, 1), device=mask_MT.device)
+        place_T = torch.arange(T, device=mask_MT.device)
         return first + place_T + shift_M1 * (place_T > 0)

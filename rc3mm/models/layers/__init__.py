@@ -1,14 +1,17 @@
 """Small differentiable parts: attention, pooling, box geometry, heads."""
 
-from rc3mm.models.layers.attention import Attention
+from rc3mm.models.layers.attention import Attention, KeysValues
 from rc3mm.models.layers.boxes import box_geometry
 from rc3mm.models.layers.length_groups import by_length_groups, length_groups
 from rc3mm.models.layers.lm_head import MaskedLMHead
+from rc3mm.models.layers.packing import Layout
 from rc3mm.models.layers.pooling import masked_mean
 from rc3mm.models.layers.region_masking import box_iou, draw_masked_regions
 
 __all__ = [
     'Attention',
+    'KeysValues',
+    'Layout',
     'MaskedLMHead',
     'box_geometry',
     'box_iou',
