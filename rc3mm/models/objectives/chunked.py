@@ -2,8 +2,8 @@
 
 Each part of the batch is encoded, and of what that took only the views are kept that objectives ask for: embeddings,
 fused representations, states at masked positions. In the backward pass one part after another is encoded anew (the
-gradient cache of Gao et al. 2021, arXiv 2101.06983, by way of activation checkpointing: Chen et al. 2016). Objectives see
-the whole batch, so losses and gradients are those of the whole batch.
+gradient cache of Gao et al. 2021, arXiv 2101.06983, by way of activation checkpointing: Chen et al. 2016). Objectives
+see the whole batch, so losses and gradients are those of the whole batch.
 """
 
 from collections.abc import Collection, Iterator, Sequence

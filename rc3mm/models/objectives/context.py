@@ -220,11 +220,10 @@ class BatchContext:
         for (name, known), states in self._fused.items():
             if name == kind and known >= n:
                 return states[:, :n]
-        together = any(name == 'wrong_text_BnD' for name, *_ in self.needs) and not any(
-            name == 'own' for name, _ in self._fused
-        )
-        kinds = ('own', 'wrong') if together else (kind,)
-        states, mask, lengths = zip(*(self._own_texts(n) if name == 'own' else self._wrong_texts(n) for name in kinds))
+        both = any(name == 'wrong_text_BnD' for name, *_ in self.needs) and not self._fused
+        kinds = ('own', 'wrong') if both else (kind,)
+        texts_of = {'own': self._own_texts, 'wrong': self._wrong_texts}
+        states, mask, lengths = zip(*(texts_of[name](n) for name in kinds), strict=True)
         fused = self.model.fusion(
             torch.cat(states, 1),
             torch.cat(mask, 1),
@@ -344,7 +343,7 @@ class BatchContext:
             States (K, D) of the fusion head at the masked regions, and the row and the column of each in
             `roi_features`, both (K,); None if no image of the batch has regions.
         """
-        self.visual  # finds the regions, if they do not come with the batch
+        self.model.find_regions(self.inputs)
         boxes, real = self.inputs['roi_boxes'], self.inputs['roi_mask']
         seeds = [self._row_seed(row) for row in range(self.B)]
         chosen, hidden = draw_masked_regions(boxes, real, probability, leak_iou, seeds)

@@ -18,7 +18,7 @@ IGNORED = -100
 
 
 class PlainContext(BatchContext):
-    """Views of one objective: texts padded to the longest, keys and values made for each call, words told everywhere."""
+    """Views of one objective: padded texts, keys and values made for each call, words told everywhere."""
 
     @property
     def visual_memory(self) -> Any:  # type: ignore[override]

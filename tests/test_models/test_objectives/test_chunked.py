@@ -28,7 +28,7 @@ def test_chance_is_the_same_when_a_chunk_is_encoded_again(rc3: Any, batch: Any) 
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.3
     outputs: list[torch.Tensor] = []
-    model.fusion.register_forward_hook(lambda module, args, out: outputs.append(out.detach()))
+    model.fusion.layers[0].register_forward_hook(lambda module, args, out: outputs.append(out.detach()))
     step(model, batch('strict', 8))
     first, second, *again = outputs
     assert len(again) == 2 and not torch.equal(first, second)
