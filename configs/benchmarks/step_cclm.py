@@ -20,9 +20,9 @@ model['text_encoder']['config'].update(num_hidden_layers=6)
 model.update(roi_encoder=None, test_form='patch')
 model['form_probs'] = dict(patch=1.0)
 model['objectives'] = dict(
+    mlm=dict(type=MLM, sources=('strict',)),  # first, so that its gradients come when others' activations are gone
     itc=dict(type=ITC, sources=('strict',)),
     itm=dict(type=ITM, width=width, texts=1, sources=('strict',)),
-    mlm=dict(type=MLM, sources=('strict',)),
     xlco=dict(type=XLCO, sources=('strict',)),
 )
 pairs = train_dataloader['dataset']['sources']['strict']

@@ -11,6 +11,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from rc3mm.models import layers
 from rc3mm.models.backbones.regions import extract_regions
 from rc3mm.models.backbones.view_forms import ViewForms, check_forms
 from rc3mm.registry import MODELS
@@ -39,6 +40,8 @@ class VisionLanguageModel(BaseModel):
             an image see that form) and `split` (one text sees regions, the other patches).
         test_form: visual form used in `predict` and `tensor` mode, unless the caller names one.
         data_preprocessor: config of the data preprocessor.
+        compile_layers: options of `torch.compile` for the layers of both encoders, `{}` for its defaults; None to
+            compile nothing. The first steps then take a minute or two longer.
 
     Raises:
         ValueError: neither a patch nor a ROI encoder is given, or a form is asked for that no encoder provides.
@@ -54,6 +57,7 @@ class VisionLanguageModel(BaseModel):
         form_probs: Mapping[str, float] | None = None,
         test_form: str = 'both',
         data_preprocessor: dict | None = None,
+        compile_layers: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
         if patch_encoder is None and roi_encoder is None:
@@ -67,6 +71,9 @@ class VisionLanguageModel(BaseModel):
         self.region_counts: Counter[str] = Counter()  # images asked for by their regions, and those without any
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
+        if compile_layers is not None:
+            for encoder in filter(None, (self.text_encoder, self.patch_encoder)):
+                layers.compile_layers(encoder, **compile_layers)
         check_forms(self.form_sampler.forms | {self.test_form}, patch_encoder is not None, roi_encoder is not None)
 
     @property

@@ -5,13 +5,11 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
 from rc3mm.models.layers import by_length_groups
-from rc3mm.models.layers.lookup import SparseLookup, make_dense
 from rc3mm.registry import MODELS
-from rc3mm.utils.dist import rank_and_world_size
 
 __all__ = ['TextEncoder']
 
@@ -59,7 +57,6 @@ class TextEncoder(BaseModule):
         if position_shift < 0 or (position_shift and not hasattr(model, 'embeddings')):
             raise ValueError(f'position_shift {position_shift} must be 0 or more, and 0 for {type(model).__name__}')
         self.position_shift = position_shift
-        self.word_embeddings.register_post_accumulate_grad_hook(make_dense)
         if gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
 
@@ -109,17 +106,10 @@ class TextEncoder(BaseModule):
         if lengths is None or self.length_groups == 1:
             return self._encode(mask_MT, input_ids=ids_MT)
         # looked up once, not by group: each lookup has a gradient of the size of the whole vocabulary
-        words_MTE = self._look_up(ids_MT)
+        words_MTE = self.model.get_input_embeddings()(ids_MT)
         return by_length_groups(
             lambda words, mask: self._encode(mask, inputs_embeds=words), words_MTE, mask_MT, lengths, self.length_groups
         )
-
-    def _look_up(self, ids_MT: Tensor) -> Tensor:
-        embeddings = self.model.get_input_embeddings()
-        alone_on_cpu = ids_MT.device.type == 'cpu' and rank_and_world_size()[1] == 1
-        if not alone_on_cpu or type(embeddings) is not nn.Embedding:
-            return embeddings(ids_MT)
-        return SparseLookup.apply(ids_MT, embeddings.weight, embeddings.padding_idx)
 
     def _encode(self, mask_MT: Tensor, **words: Tensor) -> Tensor:
         positions = self._shifted_positions(mask_MT) if self.training and self.position_shift else None

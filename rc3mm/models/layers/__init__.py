@@ -2,6 +2,7 @@
 
 from rc3mm.models.layers.attention import Attention, KeysValues
 from rc3mm.models.layers.boxes import box_geometry
+from rc3mm.models.layers.compiling import compile_layers
 from rc3mm.models.layers.length_groups import by_length_groups, length_groups
 from rc3mm.models.layers.lm_head import MaskedLMHead
 from rc3mm.models.layers.packing import Layout
@@ -16,6 +17,7 @@ __all__ = [
     'box_geometry',
     'box_iou',
     'by_length_groups',
+    'compile_layers',
     'draw_masked_regions',
     'length_groups',
     'masked_mean',

@@ -40,7 +40,11 @@ def word_cross_entropy(
 
 
 class _WordCrossEntropy(torch.autograd.Function):
-    """A chunk of positions at a time, and a block of the vocabulary at a time: nothing of its size is copied."""
+    """A chunk of positions at a time, and a block of the vocabulary at a time: nothing of its size is copied.
+
+    The gradient of the words is as large as they are. It is made in the backward pass, from the logits' gradients in the
+    dtype of the products, where these are smaller than it; else in the forward pass, so that they need not be kept.
+    """
 
     @staticmethod
     def forward(
@@ -52,13 +56,15 @@ class _WordCrossEntropy(torch.autograd.Function):
         dtype: torch.dtype,
         rows: int,
     ) -> tuple[Tensor, Tensor]:
-        wanted = ctx.needs_input_grad[:3]
+        wants_embedded, wants_words, wants_bias, *_ = ctx.needs_input_grad
+        ctx.slopes, ctx.of_embedded, ctx.of_words, ctx.of_bias = [], None, None, None
         with torch.autocast(embedded_KE.device.type, enabled=False):
             embedded = embedded_KE.to(dtype)
-            gradients = [
-                torch.empty_like(of, dtype=torch.float32) if want else None
-                for of, want in zip((embedded_KE, words_VE, bias_V), wanted, strict=True)
-            ]
+            if wants_embedded:
+                ctx.of_embedded = torch.zeros_like(embedded_KE, dtype=torch.float32)
+            if wants_bias:
+                ctx.of_bias = torch.zeros_like(bias_V, dtype=torch.float32)
+            keeps_slopes = len(labels_K) * dtype.itemsize <= words_VE.shape[1] * torch.float32.itemsize
             total = embedded.new_zeros((), dtype=torch.float32)
             hits = embedded.new_zeros((), dtype=torch.int64)
             for start in range(0, max(len(labels_K), 1), rows):
@@ -70,26 +76,37 @@ class _WordCrossEntropy(torch.autograd.Function):
                 norm_k1 = logits.logsumexp(1, keepdim=True)
                 total += (norm_k1 - logits.gather(1, labels_k1)).sum()
                 hits += (logits.argmax(1, keepdim=True) == labels_k1).sum()
-                if any(wanted):  # the logits become softmax - one-hot, their gradient
-                    slope = logits.sub_(norm_k1).exp_()
-                    slope.scatter_add_(1, labels_k1, slope.new_full((), -1.0).expand(labels_k1.shape))
-                    _gradients(gradients, slope, part, words_VE, start)
-        ctx.gradients = gradients
-        ctx.dtypes = embedded_KE.dtype, words_VE.dtype, bias_V.dtype
+                if not (wants_embedded or wants_words or wants_bias):
+                    continue
+                slope = logits.sub_(norm_k1).exp_()  # becomes softmax - one-hot, the gradient of the logits
+                slope.scatter_add_(1, labels_k1, slope.new_full((), -1.0).expand(labels_k1.shape))
+                if wants_bias:
+                    ctx.of_bias += slope.sum(0)
+                slope = slope.to(dtype)
+                if wants_embedded:
+                    own = ctx.of_embedded[start : start + rows]
+                    for words, block in _blocks(words_VE):
+                        own += slope[:, block] @ words.to(dtype)
+                if wants_words and keeps_slopes:
+                    ctx.slopes.append(slope)
+                elif wants_words:
+                    ctx.of_words = _add_words(ctx.of_words, slope, part, words_VE)
+        ctx.save_for_backward(embedded, words_VE)
+        ctx.rows, ctx.dtypes = rows, (embedded_KE.dtype, words_VE.dtype, bias_V.dtype)
         ctx.mark_non_differentiable(hits)
         return total, hits
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-        gradients = ctx.gradients
-        if gradients is None:
-            raise RuntimeError('the gradient of `word_cross_entropy` was asked for a second time; compute it anew')
-        ctx.gradients = None  # handed on: they are scaled in place
-        if scale.device.type != 'cpu' or scale != 1:
-            gradients = [None if gradient is None else gradient.mul_(scale) for gradient in gradients]
-        found = (None if of is None else of.to(dtype) for of, dtype in zip(gradients, ctx.dtypes, strict=True))
-        return (*found, None, None, None)
+        embedded, words_VE = ctx.saved_tensors
+        of_words = None if ctx.of_words is None else ctx.of_words * scale
+        for number, slope in enumerate(ctx.slopes):
+            part = embedded[number * ctx.rows : (number + 1) * ctx.rows] * scale.to(embedded.dtype)
+            of_words = _add_words(of_words, slope, part, words_VE)
+        of_embedded, of_bias = (None if of is None else of * scale for of in (ctx.of_embedded, ctx.of_bias))
+        found = zip((of_embedded, of_words, of_bias), ctx.dtypes, strict=True)
+        return (*(None if of is None else of.to(dtype) for of, dtype in found), None, None, None)
 
 
 def _blocks(words_VE: Tensor) -> Iterator[tuple[Tensor, slice]]:
@@ -99,16 +116,11 @@ def _blocks(words_VE: Tensor) -> Iterator[tuple[Tensor, slice]]:
         yield words_VE[block], block
 
 
-def _gradients(gradients: list[Tensor | None], slope_kV: Tensor, part_kE: Tensor, words_VE: Tensor, start: int) -> None:
-    """Write what the first positions contribute to the gradients, or add what later ones do."""
-    of_embedded, of_words, of_bias = gradients
-    if of_bias is not None:
-        of_bias.copy_(slope_kV.sum(0)) if start == 0 else of_bias.add_(slope_kV.sum(0))
-    own = None if of_embedded is None else of_embedded[start : start + len(part_kE)].zero_()
-    for words, block in _blocks(words_VE):
-        slope = slope_kV[:, block].to(part_kE.dtype)
-        if own is not None:
-            own += slope @ words.to(part_kE.dtype)
-        if of_words is not None:
-            added = slope.T @ part_kE
-            of_words[block].copy_(added) if start == 0 else of_words[block].add_(added)
+def _add_words(of_words: Tensor | None, slope_kV: Tensor, part_kE: Tensor, words_VE: Tensor) -> Tensor:
+    """The gradient of the words, in float32, with what some positions contribute."""
+    first = of_words is None
+    total = torch.empty_like(words_VE, dtype=torch.float32) if of_words is None else of_words
+    for _, block in _blocks(words_VE):
+        added = slope_kV[:, block].T @ part_kE
+        total[block].copy_(added) if first else total[block].add_(added)
+    return total
