@@ -1,7 +1,7 @@
 """What models that write or judge text have in common: a decoder over the fused states, and its words.
 
-Shapes: B items, G strings an item, T text tokens, V visual tokens, L tokens, K tokens to be told, C candidates, D fusion
-width.
+Shapes: B items, G strings an item, T text tokens, V visual tokens, L tokens, K tokens to be told, C candidates, D
+fusion width.
 """
 
 from typing import Any
