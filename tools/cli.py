@@ -34,6 +34,7 @@ _LIVE = {name for name in inspect.signature(Runner.__init__).parameters if name 
     'roi_extractor',
     'test_after_train',
     'model_wrapper_cfg',
+    'strategy',
     'compile',
     'activation_checkpointing',
     'efficient_conv_bn_eval',

@@ -19,8 +19,9 @@ from torch import nn
 
 from rc3mm.engine.hooks.checkpoint import RC3CheckpointHook
 from rc3mm.engine.message_hub import pack_message_hub, unpack_message_hub
-from rc3mm.registry import RUNNERS
-from rc3mm.utils.checkpoint import find_latest_checkpoint, load_state_dict, read_checkpoint, write_checkpoint
+from rc3mm.engine.strategies import DataParallel, Strategy
+from rc3mm.registry import RUNNERS, STRATEGIES
+from rc3mm.utils.checkpoint import find_latest_checkpoint
 from rc3mm.utils.rng import get_rng_state
 from rc3mm.version import __version__
 
@@ -110,20 +111,42 @@ class RC3Runner(Runner):
                 handler.addFilter(lambda record: record.getMessage().count('\n') < 5)
         return logger
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """As the base class; on CPUs no device ids are passed, and unused parameters are expected.
+    @cached_property
+    def strategy(self) -> Strategy:
+        """How the model is spread over the processes: the config's `strategy`; with one process it is whole.
 
-        Which objectives run depends on a batch's source, so most batches leave some parameters without gradient.
+        Raises:
+            TypeError: the config names something that is no strategy of rc3mm.
         """
-        if self.distributed and not is_model_wrapper(model):
-            model_wrapper_cfg = dict(model_wrapper_cfg or {})
-            if model_wrapper_cfg.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
-                model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel')
-                model_wrapper_cfg.setdefault('find_unused_parameters', True)
-                model_wrapper_cfg.setdefault('broadcast_buffers', False)
-                if not torch.cuda.is_available():
-                    model_wrapper_cfg['device_ids'] = None
-        return super().wrap_model(model_wrapper_cfg, model)
+        config = {'type': DataParallel, **(self.cfg.get('strategy') or {})} if self.distributed else {}
+        kind = config.get('type', DataParallel)
+        kind = STRATEGIES.get(kind) if isinstance(kind, str) else kind
+        if not (isinstance(kind, type) and issubclass(kind, Strategy)):
+            raise TypeError(f"strategy.type={config['type']!r} is none of rc3mm's: {sorted(STRATEGIES.module_dict)}")
+        return STRATEGIES.build({**config, 'type': kind})
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """As the base class; the config's `strategy` says how, with `model_wrapper_cfg` for more of its options."""
+        if not self.distributed or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        wrap = super().wrap_model
+        return self.strategy.wrap(model, lambda config: wrap({**config, **(model_wrapper_cfg or {})}, model))
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """As the base class; the strategy may put itself between model and optimiser."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        if built is not optim_wrapper:
+            self.model, built = self.strategy.bind(self.model, built)
+        return built
+
+    def _init_model_weights(self) -> None:
+        if not self.strategy.sharded:  # else it was done before the weights were spread
+            super()._init_model_weights()
+
+    def test(self) -> dict[str, float]:
+        """As the base class, with the model whole on every process."""
+        with self.strategy.whole(self.model):
+            return dict(super().test())
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """Scale learning rates by (batch over all processes) / `base_batch_size`.
@@ -171,7 +194,7 @@ class RC3Runner(Runner):
         Raises:
             FileNotFoundError, UnsafeCheckpointError, ValueError: see `read_checkpoint` and `load_state_dict`.
         """
-        checkpoint = read_checkpoint(filename, 'cpu')
+        checkpoint = self.strategy.read(filename)
         if self._resume:
             missing = [key for key in ('meta', 'message_hub', 'optimizer', 'rng') if key not in checkpoint]
             if missing:
@@ -187,7 +210,10 @@ class RC3Runner(Runner):
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        report = load_state_dict(model, checkpoint['state_dict'], strict=strict or self._resume)
+        report = self.strategy.load(model, checkpoint, Path(filename), strict or self._resume)
+        if self._resume:
+            optimizer = self.strategy.optimizer_state(model, self.optim_wrapper, checkpoint, Path(filename))
+            checkpoint['optimizer'] = optimizer
         (self.logger.info if report.clean else self.logger.warning)(f'{filename}: {report}')
         self._has_loaded = True
         return checkpoint
@@ -255,7 +281,7 @@ class RC3Runner(Runner):
             gathered: list[Any] = [None] * self.world_size
             dist.all_gather_object(gathered, states[0])
             states = gathered
-        if self.rank != 0:
+        if self.rank != 0 and not self.strategy.sharded:
             return
         default = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
         meta = {'epoch': default[0], 'iter': default[1], **(meta or {})}
@@ -280,4 +306,4 @@ class RC3Runner(Runner):
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        write_checkpoint(checkpoint, Path(out_dir) / filename)
+        self.strategy.write(checkpoint, Path(out_dir) / filename, model, self.optim_wrapper)

@@ -47,8 +47,8 @@ class FusionLayer(nn.Module):
         x = x.view(B, P * Q, D)
         mask = visual_mask_BPV.repeat_interleave(Q, dim=1).unsqueeze(1)
         x = x + self.dropout(self.cross_attention(self.cross_norm(x), visual_BVD, mask))
-        x = x + self.dropout(self.mlp(x))
-        return x.view(B, P, Q, D)
+        x = x.view(B, P, Q, D)
+        return x + self.dropout(self.mlp(x))
 
 
 @MODELS.register_module()
