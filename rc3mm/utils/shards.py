@@ -5,7 +5,7 @@ files, written and read by `torch.distributed.checkpoint`. That library's own fo
 execute; its safetensors format holds none. The folder is written first, so a checkpoint whose file is there is whole.
 
 Tensors are called `model.<name>` and `optimizer.<parameter>.<kind>`. The file's entry `shards` holds `tensors`, shape
-and type of each; `parameters`, the parameters' names in the optimiser's order; and `scalars`, those which have no
+and type of each; `files`, their sizes; `parameters`, the parameters' names in the optimiser's order; and `scalars`, those which have no
 dimension in a checkpoint of one file (a sharded tensor has one at least).
 """
 
@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
 __all__ = ['load_shards', 'read_shards', 'remove_shards', 'shards_folder', 'write_shards']
@@ -61,6 +62,7 @@ def write_shards(
     dist.barrier()
     dcp.save(tensors, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
     rest['shards'] = {
+        'files': {file.name: file.stat().st_size for file in folder.iterdir()},
         'tensors': {name: [list(value.shape), value.dtype] for name, value in tensors.items()},
         'parameters': list(parameters),
         'scalars': sorted(scalars),
@@ -68,23 +70,28 @@ def write_shards(
     return rest
 
 
-def load_shards(tensors: dict[str, Tensor], path: Path) -> None:
+def load_shards(tensors: dict[str, Tensor], shards: Mapping[str, Any], path: Path) -> None:
     """Fill tensors, sharded or whole, in place from a checkpoint's shards; no process waits for another.
 
     Args:
         tensors: by the names that the shards have; a part of them is enough.
-        path: of the checkpoint's file.
+        shards: the entry `shards` of the checkpoint's file.
+        path: of that file.
 
     Raises:
         FileNotFoundError: the folder of the shards is not there.
-        ValueError: it lacks a tensor, or cannot be read.
+        ValueError: it lacks a file or a tensor, or cannot be read.
     """
     folder = shards_folder(path)
     if not folder.is_dir():
         raise FileNotFoundError(f'{path} is a sharded checkpoint, but the folder of its tensors, {folder}, is missing')
+    found = {file.name: file.stat().st_size for file in folder.iterdir()}
+    if found != shards['files']:  # the reader would leave out what a missing file held
+        wrong = sorted(name for name in found | shards['files'] if found.get(name) != shards['files'].get(name))
+        raise ValueError(f'{folder} is not as it was written: {wrong[:3]} are missing, of another size, or too many')
     try:
         dcp.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
-    except Exception as error:  # the readers raise nearly anything when a file is damaged or gone
+    except (Exception, CheckpointException) as error:  # the latter is none, and wraps nearly anything
         reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
         raise ValueError(f'the tensors in {folder} cannot be read (incomplete or damaged?): {reason}') from error
 
@@ -101,7 +108,7 @@ def read_shards(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """
     shards = checkpoint['shards']
     tensors = {name: torch.empty(shape, dtype=dtype) for name, (shape, dtype) in shards['tensors'].items()}
-    load_shards(tensors, path)
+    load_shards(tensors, shards, path)
     whole = {key: value for key, value in checkpoint.items() if key != 'shards'}
     scalars, parameters = set(shards['scalars']), {name: index for index, name in enumerate(shards['parameters'])}
     whole['state_dict'] = {}

@@ -33,8 +33,8 @@ class FSDP2(Strategy):
     stays whole. The model is evaluated whole too. Parameters without a dimension get one.
 
     Args:
-        param_dtype: what layers are sent and computed in; `bfloat16` halves the traffic and needs `--amp`. The shards
-            and the optimiser stay float32.
+        param_dtype: what layers are sent and computed in; `bfloat16` halves the traffic and needs `--amp`, for what is
+            outside of the layers. Between two layers, in the shards and in the optimiser everything is float32.
         reduce_dtype: what gradients are summed in.
         reshard_after_forward: take a layer apart between its forward and its backward pass: less memory, half as much
             traffic again.
@@ -75,7 +75,9 @@ class FSDP2(Strategy):
         self.scalars = _give_scalars_a_dimension(model)
         mesh = self._mesh()
         reduced = MixedPrecisionPolicy(reduce_dtype=self.reduce_dtype, cast_forward_inputs=False)
-        layered = MixedPrecisionPolicy(self.param_dtype, self.reduce_dtype, cast_forward_inputs=False)
+        layered = reduced
+        if self.param_dtype is not torch.float32:  # between the layers it is float32 again
+            layered = MixedPrecisionPolicy(self.param_dtype, self.reduce_dtype, output_dtype=torch.float32)
         frozen = [child for child in model.children() if not any(p.requires_grad for p in child.parameters())]
         for child in model.children():
             if child not in frozen:
@@ -153,7 +155,7 @@ class FSDP2(Strategy):
                 for key in own.keys() & stored.keys()
                 if list(own[key].shape) == stored[key][0]
             }
-            load_shards(fitting, path)
+            load_shards(fitting, checkpoint['shards'], path)
             state |= {name.removeprefix('model.'): value for name, value in fitting.items()}
         else:
             state = {key: _like(value, own.get(key)) for key, value in state.items()}
@@ -168,7 +170,10 @@ class FSDP2(Strategy):
         saved: dict[str, Any] = dict(checkpoint['optimizer'])
         if 'shards' not in checkpoint:
             saved['state'] = {
-                index: {kind: _like(value, parameters[order[index]]) for kind, value in kinds.items()}
+                index: {
+                    kind: value if kind == 'step' else _like(value, parameters[order[index]])
+                    for kind, value in kinds.items()
+                }
                 for index, kinds in saved['state'].items()
             }
             return saved
@@ -179,7 +184,7 @@ class FSDP2(Strategy):
             like = parameters[key.rpartition('.')[0]].detach()
             alike = list(like.shape) == shape
             tensors[key] = torch.empty_like(like, dtype=dtype) if alike else torch.empty(shape, dtype=dtype)
-        load_shards({f'optimizer.{key}': value for key, value in tensors.items()}, path)
+        load_shards({f'optimizer.{key}': value for key, value in tensors.items()}, checkpoint['shards'], path)
         saved['state'] = {}
         index = {name: number for number, name in enumerate(order)}
         for key, value in tensors.items():

@@ -268,8 +268,8 @@ class BatchContext:
         most = int(chosen.sum(1).max()) if chosen.numel() else 0
         if most == 0 and self.model.same_calls:
             raise ValueError(
-                f'no image that this process has of source "{self.source}" in this step has regions, so it would predict '
-                'none, which sharded layers cannot do; extract the regions, or take the strategy DataParallel'
+                f'no image that this process has of source "{self.source}" in this step has regions, so it would '
+                'predict none, which sharded layers cannot do; extract the regions, or take the strategy DataParallel'
             )
         if most == 0:
             return None

@@ -1,0 +1,219 @@
+"""A model trained by two processes, whole on each or in shards, is that of one process; checkpoints go between them."""
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from torch.distributed.tensor import DTensor
+from yapf.yapflib import yapf_api
+
+from rc3mm.registry import HOOKS, RUNNERS
+from rc3mm.utils.checkpoint import find_latest_checkpoint, read_checkpoint
+from rc3mm.utils.dist import rank_and_world_size
+from rc3mm.utils.shards import shards_folder
+from tests.distributed import run_on_processes
+
+ROOT = Path(__file__).resolve().parents[2]
+BATCH, STEPS = 8, 4
+STRATEGIES = {
+    'data_parallel': dict(type='DataParallel'),
+    'fsdp2': dict(type='FSDP2'),
+    'fsdp2_in_copies': dict(type='FSDP2', shard_size=1, reshard_after_forward=False),
+}
+REFUSED = [
+    (dict(type='FSDP2', param_dtype='float16'), "not 'float16'"),
+    (dict(type='FSDP2', param_dtype='bfloat16'), 'add --amp'),
+    (dict(type='FSDP2', shard_size=3), 'does not divide'),
+    (dict(type='DataParallel', static_graph=True), 'objectives run on different sources'),
+    (dict(type='FSDPStrategy'), 'none of rc3mm'),
+]
+
+
+class Losses(Hook):
+    """Keeps what a process's steps lost, and how much of the model it held."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.held = 0
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """See `Hook`."""
+        self.losses.append(sum(float(value.detach()) for name, value in outputs.items() if name.startswith('loss_')))
+        state = runner.model.state_dict().values()
+        self.held = sum((t.to_local() if isinstance(t, DTensor) else t).numel() for t in state)
+
+
+def config(folder: Path, strategy: dict, steps: int = STEPS) -> Config:
+    """The tiny config, shrunk, without a detector; evaluated and stored every second step."""
+    cfg = Config.fromfile(str(ROOT / 'configs/rc3/pretrain_tiny.py'))
+    processes = rank_and_world_size()[1]
+    cfg.work_dir, cfg.launcher = str(folder), 'pytorch' if processes > 1 else 'none'
+    cfg.experiment_name = f'{folder.name}_{steps}_{processes}'
+    cfg.strategy = strategy
+    cfg.model.update(roi_extractor=None, negatives_within=BATCH // 2)
+    cfg.model.form_probs = dict(patch=1.0)
+    cfg.model.text_encoder.update(position_shift=0, length_groups=3)
+    del cfg.model.objectives.mrm
+    sources = ('strict', 'weak', 'parallel')
+    sampler = cfg.train_dataloader.sampler
+    sampler.update(batch_size=BATCH // processes, seed=3, length_pool=1)
+    del sampler['run']
+    sampler['ratios'] = dict.fromkeys(sources, 1)
+    cfg.train_dataloader.dataset.sources = {name: cfg.train_dataloader.dataset.sources[name] for name in sources}
+    for source in cfg.train_dataloader.dataset.sources.values():
+        source.num_scenes = 40
+    weak = cfg.train_dataloader.dataset.sources.weak
+    weak.pipeline = [step for step in weak.pipeline if step['type'].__name__ != 'ScoreRelevance']
+    weak.pipeline.insert(0, dict(type='KnownRelevance'))
+    cfg.val_dataloader.dataset.update(num_scenes=5, languages=('en', 'de'))
+    cfg.train_cfg.update(max_iters=steps, val_interval=2)
+    cfg.param_scheduler = []
+    cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=2, save_best='retrieval/de/t2i_R@1', rule='greater')
+    cfg.custom_hooks = [dict(type='Losses')]
+    cfg.visualizer.vis_backends = []
+    return cfg
+
+
+def train(folder: Path, strategy: dict, resume: Path | None = None, **changes: Any) -> dict[str, Any]:
+    """Train, in one process or as one of several: its losses, and how many numbers of the model it held."""
+    HOOKS.module_dict.setdefault('Losses', Losses)
+    os.environ['LOCAL_RANK'] = str(rank_and_world_size()[0])
+    cfg = config(folder, strategy)
+    cfg.merge_from_dict(changes)
+    cfg.resume, cfg.load_from = resume is not None, resume and str(resume)
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, Losses))
+    return {'losses': torch.tensor(hook.losses), 'held': hook.held}
+
+
+def refusal(folder: Path, strategy: dict) -> str:
+    """What the error says that a strategy ends with."""
+    with pytest.raises((TypeError, ValueError)) as error:
+        train(folder, strategy)
+    return str(error.value)
+
+
+def trainings(folder: Path) -> dict[str, dict[str, Any]]:
+    """All that two processes do, in one start of them."""
+    yapf_api.FormatCode = lambda text, **_: (text, True)  # printing a config takes longer than these trainings
+    done = {name: train(folder / name, strategy) for name, strategy in STRATEGIES.items()}
+    sharded = STRATEGIES['fsdp2']
+    done['resumed'] = train(folder / 'resumed', sharded, folder / 'fsdp2' / 'iter_2.pth')
+    done['from_one'] = train(folder / 'from_one', sharded, folder / 'one' / 'iter_2.pth')
+    done['refused'] = {str(strategy): refusal(folder / 'refused', strategy) for strategy, _ in REFUSED}
+    done['bfloat16'] = train(
+        folder / 'bfloat16',
+        dict(sharded, param_dtype='bfloat16'),
+        **{'optim_wrapper.type': 'BFloat16OptimWrapper', 'train_cfg.max_iters': 2},
+    )
+    return done
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('strategies')
+
+
+@pytest.fixture(scope='module')
+def one(folder: Path) -> dict[str, Any]:
+    return train(folder / 'one', {})
+
+
+@pytest.fixture(scope='module')
+def two(folder: Path, one: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    (folder / 'results').mkdir()
+    parts = run_on_processes(trainings, (folder,), folder / 'results')
+    return {name: [part[name] for part in parts] for name in parts[0]}
+
+
+def same(a: dict, b: dict, exact: bool = False) -> None:
+    """Assert that two checkpoints hold the same weights and the same state of the optimiser."""
+    assert a['state_dict'].keys() == b['state_dict'].keys()
+    tolerance = dict(rtol=0, atol=0) if exact else dict(rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(dict(a['state_dict']), dict(b['state_dict']), **tolerance)
+    assert a['optimizer']['param_groups'] == b['optimizer']['param_groups']
+    torch.testing.assert_close(a['optimizer']['state'], b['optimizer']['state'], **tolerance)
+
+
+@pytest.mark.parametrize('name', STRATEGIES)
+def test_two_processes_train_as_one(folder: Path, name: str, one: Any, two: Any) -> None:
+    losses = torch.stack([part['losses'] for part in two[name]]).mean(0)
+    assert torch.allclose(losses, one['losses'], rtol=1e-5)
+    for file in ('iter_2.pth', 'iter_4.pth'):
+        same(read_checkpoint(folder / name / file), read_checkpoint(folder / 'one' / file))
+
+
+def test_a_process_holds_its_share(one: Any, two: Any) -> None:
+    whole = one['held']
+    assert [part['held'] for part in two['data_parallel']] == [whole, whole]
+    parts = [part['held'] for part in two['fsdp2']]
+    assert max(parts) < 0.51 * whole and sum(parts) == pytest.approx(whole, rel=1e-3)
+
+
+def test_sharded_checkpoints_resume_exactly(folder: Path, two: Any) -> None:
+    whole, resumed = (read_checkpoint(folder / name / 'iter_4.pth') for name in ('fsdp2', 'resumed'))
+    same(resumed, whole, exact=True)
+    assert torch.equal(two['resumed'][1]['losses'], two['fsdp2'][1]['losses'][2:])
+    assert all(torch.equal(a['torch'], b['torch']) for a, b in zip(resumed['rng'], whole['rng'], strict=True))
+
+
+def test_checkpoints_go_between_one_file_and_shards(folder: Path, one: Any, two: Any) -> None:
+    from_shards = train(folder / 'from_shards', {}, folder / 'fsdp2' / 'iter_2.pth')
+    assert torch.allclose(from_shards['losses'], one['losses'][2:], rtol=1e-5)
+    losses = torch.stack([part['losses'] for part in two['from_one']]).mean(0)
+    assert torch.allclose(losses, one['losses'][2:], rtol=1e-5)
+    for name in ('from_shards', 'from_one'):
+        same(read_checkpoint(folder / name / 'iter_4.pth'), read_checkpoint(folder / 'one' / 'iter_4.pth'))
+
+
+def test_layers_may_be_sent_as_bfloat16(folder: Path, one: Any, two: Any) -> None:
+    losses = torch.stack([part['losses'] for part in two['bfloat16']]).mean(0)
+    assert torch.allclose(losses, one['losses'][:2], rtol=0.02)
+    state = read_checkpoint(folder / 'bfloat16' / 'iter_2.pth')['state_dict']
+    assert all(value.dtype is torch.float32 for value in state.values() if value.is_floating_point())
+
+
+def test_shards_come_and_go_with_their_checkpoint(folder: Path, two: Any) -> None:
+    kept = sorted(path.name for path in (folder / 'fsdp2').iterdir() if path.suffix in ('.pth', '.shards'))
+    (best,) = (folder / 'fsdp2').glob('best_*.pth')
+    names = [best.stem, 'iter_2', 'iter_4']
+    assert kept == sorted(f'{name}{kind}' for name in names for kind in ('.pth', '.shards'))
+    assert find_latest_checkpoint(folder / 'fsdp2') == folder / 'fsdp2' / 'iter_4.pth'
+
+
+def test_damaged_shards_are_refused(folder: Path, two: Any, tmp_path: Path) -> None:
+    path = tmp_path / 'iter_4.pth'
+    shutil.copy(folder / 'fsdp2' / path.name, path)
+    with pytest.raises(FileNotFoundError, match='folder of its tensors'):
+        read_checkpoint(path)
+    shutil.copytree(shards_folder(folder / 'fsdp2' / path.name), shards_folder(path))
+    first = min(shards_folder(path).iterdir())
+    size = first.stat().st_size
+    first.write_bytes(pickle.dumps(Exploit()).ljust(size, b'.'))
+    with pytest.raises(ValueError, match='cannot be read'):
+        read_checkpoint(path)
+    first.unlink()
+    with pytest.raises(ValueError, match='is not as it was written'):
+        read_checkpoint(path)
+    assert not Exploit.ran
+
+
+class Exploit:
+    """What a hostile pickle does when it is read."""
+
+    ran: list[bool] = []
+
+    def __reduce__(self) -> Any:
+        return Exploit.ran.append, (True,)
+
+
+@pytest.mark.parametrize(('strategy', 'said'), REFUSED, ids=str)
+def test_what_cannot_be_done_is_told(strategy: dict, said: str, two: Any) -> None:
+    assert said in two['refused'][0][str(strategy)]
