@@ -140,7 +140,7 @@ class RC3Runner(Runner):
         return built
 
     def _init_model_weights(self) -> None:
-        if not self.strategy.sharded:  # else it was done before the weights were spread
+        if not self.strategy.initialises:
             super()._init_model_weights()
 
     def test(self) -> dict[str, float]:

@@ -5,8 +5,8 @@ files, written and read by `torch.distributed.checkpoint`. That library's own fo
 execute; its safetensors format holds none. The folder is written first, so a checkpoint whose file is there is whole.
 
 Tensors are called `model.<name>` and `optimizer.<parameter>.<kind>`. The file's entry `shards` holds `tensors`, shape
-and type of each; `files`, their sizes; `parameters`, the parameters' names in the optimiser's order; and `scalars`, those which have no
-dimension in a checkpoint of one file (a sharded tensor has one at least).
+and type of each; `files`, their sizes; `parameters`, the parameters' names in the optimiser's order; and `scalars`,
+those which have no dimension in a checkpoint of one file (a sharded tensor has one at least).
 """
 
 import shutil

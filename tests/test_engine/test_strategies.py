@@ -26,6 +26,10 @@ STRATEGIES = {
     'fsdp2': dict(type='FSDP2'),
     'fsdp2_in_copies': dict(type='FSDP2', shard_size=1, reshard_after_forward=False),
 }
+STRICT = {
+    'train_dataloader.sampler.ratios': dict(strict=1, weak=0, parallel=0),
+    **{f'model.objectives.{name}.probability': 1.0 for name in ('vtlm', 'mlm')},
+}
 REFUSED = [
     (dict(type='FSDP2', param_dtype='float16'), "not 'float16'"),
     (dict(type='FSDP2', param_dtype='bfloat16'), 'add --amp'),
@@ -217,3 +221,22 @@ class Exploit:
 @pytest.mark.parametrize(('strategy', 'said'), REFUSED, ids=str)
 def test_what_cannot_be_done_is_told(strategy: dict, said: str, two: Any) -> None:
     assert said in two['refused'][0][str(strategy)]
+
+
+def by_deepspeed(folder: Path) -> dict[str, Any]:
+    """Train strict pairs, of which every step uses the same parameters."""
+    os.environ.update(RANK=str(rank_and_world_size()[0]), WORLD_SIZE='2', DS_ACCELERATOR='cpu')
+    return train(folder / 'deepspeed', dict(type='DeepSpeed', stage=1), **STRICT)
+
+
+def test_deepspeed_trains_as_one_process(tmp_path: Path) -> None:
+    pytest.importorskip('deepspeed')
+    one = train(tmp_path / 'one', {}, **STRICT)
+    (tmp_path / 'results').mkdir()
+    parts = run_on_processes(by_deepspeed, (tmp_path,), tmp_path / 'results')
+    losses = torch.stack([part['losses'] for part in parts]).mean(0)
+    assert torch.allclose(losses, one['losses'], rtol=1e-5)
+    two = read_checkpoint(tmp_path / 'deepspeed' / 'iter_4.pth')
+    assert 'optimizer' not in two
+    expected = read_checkpoint(tmp_path / 'one' / 'iter_4.pth')['state_dict']
+    torch.testing.assert_close(dict(two['state_dict']), dict(expected), rtol=1e-3, atol=1e-4)

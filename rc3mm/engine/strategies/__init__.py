@@ -2,6 +2,7 @@
 
 from rc3mm.engine.strategies.base import Strategy
 from rc3mm.engine.strategies.data_parallel import DataParallel
+from rc3mm.engine.strategies.deepspeed import DeepSpeed
 from rc3mm.engine.strategies.fsdp2 import FSDP2
 
-__all__ = ['FSDP2', 'DataParallel', 'Strategy']
+__all__ = ['FSDP2', 'DataParallel', 'DeepSpeed', 'Strategy']

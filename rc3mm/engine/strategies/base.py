@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from rc3mm.utils.checkpoint import LoadReport, load_state_dict, read_checkpoint, write_checkpoint
 
-__all__ = ['Strategy']
+__all__ = ['Strategy', 'give_scalars_a_dimension']
 
 
 class Strategy:
@@ -21,9 +22,11 @@ class Strategy:
 
     Attributes:
         sharded: whether a process holds a part of each tensor, so that writing a checkpoint takes all of them.
+        initialises: whether `wrap` has the model initialise its weights; else the runner does it afterwards.
     """
 
     sharded = False
+    initialises = False
 
     def wrap(self, model: nn.Module, by_mmengine: Callable[[dict], nn.Module]) -> nn.Module:
         """The model that training calls.
@@ -33,6 +36,14 @@ class Strategy:
             by_mmengine: moves the model to its device and wraps it as a config of a model wrapper says.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def initialise(model: nn.Module) -> None:
+        """Have the model, on its device, initialise its weights, and give the first process's to all."""
+        if hasattr(model, 'init_weights'):
+            model.init_weights()
+        for value in model.state_dict().values():
+            dist.broadcast(value, 0)
 
     def bind(self, model: nn.Module, optim_wrapper: Any) -> tuple[nn.Module, Any]:
         """The model and the optimiser wrapper that training calls, once there is an optimiser."""
@@ -71,3 +82,13 @@ class Strategy:
             ValueError: the optimiser has other parameters than the checkpoint's.
         """
         return dict(checkpoint['optimizer'])
+
+
+def give_scalars_a_dimension(model: nn.Module) -> list[str]:
+    """Names of the parameters that had none; what cannot be sharded, or sent as bytes."""
+    scalars = [name for name, parameter in model.named_parameters() if not parameter.ndim]
+    for name in scalars:
+        owner, _, own = name.rpartition('.')
+        old = model.get_parameter(name)
+        setattr(model.get_submodule(owner), own, nn.Parameter(old.detach().reshape(1), old.requires_grad))
+    return scalars

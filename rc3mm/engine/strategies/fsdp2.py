@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from rc3mm.engine.strategies.base import Strategy
+from rc3mm.engine.strategies.base import Strategy, give_scalars_a_dimension
 from rc3mm.models.losses import Temperature
 from rc3mm.registry import STRATEGIES
 from rc3mm.utils.checkpoint import LoadReport, load_state_dict, read_checkpoint, write_checkpoint
@@ -45,7 +45,7 @@ class FSDP2(Strategy):
         ValueError: an unknown type, or (in `wrap`) `shard_size` does not divide the number of processes.
     """
 
-    sharded = True
+    sharded = initialises = True
 
     def __init__(
         self,
@@ -68,11 +68,8 @@ class FSDP2(Strategy):
     def wrap(self, model: nn.Module, by_mmengine: Callable[[dict], nn.Module]) -> nn.Module:
         """Shard the model in place, after the first process's weights have gone to all; see `Strategy`."""
         model = model.to(get_device())
-        if hasattr(model, 'init_weights'):
-            model.init_weights()
-        for value in model.state_dict().values():
-            dist.broadcast(value, 0)
-        self.scalars = _give_scalars_a_dimension(model)
+        self.initialise(model)
+        self.scalars = give_scalars_a_dimension(model)
         mesh = self._mesh()
         reduced = MixedPrecisionPolicy(reduce_dtype=self.reduce_dtype, cast_forward_inputs=False)
         layered = reduced
@@ -205,16 +202,6 @@ def repeated_layers(module: nn.Module) -> Iterator[nn.Module]:
 
 def _units(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, FSDPModule)]
-
-
-def _give_scalars_a_dimension(model: nn.Module) -> list[str]:
-    """Names of the parameters that had none; a sharded one needs it."""
-    scalars = [name for name, parameter in model.named_parameters() if not parameter.ndim]
-    for name in scalars:
-        owner, _, own = name.rpartition('.')
-        old = model.get_parameter(name)
-        setattr(model.get_submodule(owner), own, nn.Parameter(old.detach().reshape(1), old.requires_grad))
-    return scalars
 
 
 def _clamp_temperatures(model: nn.Module, *_: Any) -> None:
