@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import subprocess
 import time
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from rc3mm.utils.checkpoint import find_latest_checkpoint
 from rc3mm.utils.rng import get_rng_state
 from rc3mm.version import __version__
 
-__all__ = ['RC3Runner']
+__all__ = ['RC3Runner', 'first_host']
 
 _RANK_VARIABLES = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -94,7 +95,7 @@ class RC3Runner(Runner):
             if source not in os.environ:
                 raise RuntimeError(f'launcher "{self.launcher}" was named, but {source} is not set')
             os.environ.setdefault(target, os.environ[source])
-        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        os.environ.setdefault('MASTER_ADDR', first_host(os.environ.get('SLURM_JOB_NODELIST')))
         os.environ.setdefault('MASTER_PORT', '29500')
         dist.init_process_group('gloo')
 
@@ -307,3 +308,15 @@ class RC3Runner(Runner):
             checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         self.strategy.write(checkpoint, Path(out_dir) / filename, model, self.optim_wrapper)
+
+
+def first_host(nodes: str | None) -> str:
+    """The first of a Slurm job's nodes, where its first process runs; this machine if there are none.
+
+    Args:
+        nodes: Slurm's own notation, such as `gpu[07-10]`, which its `scontrol` takes apart.
+    """
+    if not nodes:
+        return '127.0.0.1'
+    done = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+    return done.stdout.split()[0]

@@ -10,6 +10,7 @@ those which have no dimension in a checkpoint of one file (a sharded tensor has 
 """
 
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ def load_shards(tensors: dict[str, Tensor], shards: Mapping[str, Any], path: Pat
         wrong = sorted(name for name in found | shards['files'] if found.get(name) != shards['files'].get(name))
         raise ValueError(f'{folder} is not as it was written: {wrong[:3]} are missing, of another size, or too many')
     try:
-        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'torch.distributed is disabled')  # so it is meant
+            dcp.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
     except (Exception, CheckpointException) as error:  # the latter is none, and wraps nearly anything
         reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
         raise ValueError(f'the tensors in {folder} cannot be read (incomplete or damaged?): {reason}') from error

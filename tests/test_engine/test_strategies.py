@@ -30,6 +30,14 @@ STRICT = {
     'train_dataloader.sampler.ratios': dict(strict=1, weak=0, parallel=0),
     **{f'model.objectives.{name}.probability': 1.0 for name in ('vtlm', 'mlm')},
 }
+STATIC = {  # every step uses the same parameters
+    **STRICT,
+    'model.objectives': dict(
+        _delete_=True,
+        itc=dict(type='ITC', sources=('strict',)),
+        itm=dict(type='ITM', width=128, sources=('strict',)),
+    ),
+}
 REFUSED = [
     (dict(type='FSDP2', param_dtype='float16'), "not 'float16'"),
     (dict(type='FSDP2', param_dtype='bfloat16'), 'add --amp'),
@@ -111,6 +119,8 @@ def trainings(folder: Path) -> dict[str, dict[str, Any]]:
     sharded = STRATEGIES['fsdp2']
     done['resumed'] = train(folder / 'resumed', sharded, folder / 'fsdp2' / 'iter_2.pth')
     done['from_one'] = train(folder / 'from_one', sharded, folder / 'one' / 'iter_2.pth')
+    static = dict(type='DataParallel', static_graph=True)
+    done['static_graph'] = train(folder / 'static_graph', static, **STATIC)
     done['refused'] = {str(strategy): refusal(folder / 'refused', strategy) for strategy, _ in REFUSED}
     done['bfloat16'] = train(
         folder / 'bfloat16',
@@ -154,6 +164,12 @@ def test_two_processes_train_as_one(folder: Path, name: str, one: Any, two: Any)
         same(read_checkpoint(folder / name / file), read_checkpoint(folder / 'one' / file))
 
 
+def test_a_static_graph_changes_nothing(folder: Path, two: Any) -> None:
+    one = train(folder / 'one_source', {}, **STATIC)
+    losses = torch.stack([part['losses'] for part in two['static_graph']]).mean(0)
+    assert torch.allclose(losses, one['losses'], rtol=1e-5)
+
+
 def test_a_process_holds_its_share(one: Any, two: Any) -> None:
     whole = one['held']
     assert [part['held'] for part in two['data_parallel']] == [whole, whole]
@@ -182,6 +198,26 @@ def test_layers_may_be_sent_as_bfloat16(folder: Path, one: Any, two: Any) -> Non
     assert torch.allclose(losses, one['losses'][:2], rtol=0.02)
     state = read_checkpoint(folder / 'bfloat16' / 'iter_2.pth')['state_dict']
     assert all(value.dtype is torch.float32 for value in state.values() if value.is_floating_point())
+
+
+def test_shards_become_one_file(folder: Path, one: Any, two: Any, warm: Any, shrunk: Any, tmp_path: Path) -> None:
+    path, out = folder / 'fsdp2' / 'iter_4.pth', tmp_path / 'one.pth'
+    merge = 'model_converters/merge_shards.py'
+    done = warm(merge, path, out)
+    assert done.code == 0 and 'numbers of weights' in done.output, done.output
+    merged, whole = torch.load(out, weights_only=True), read_checkpoint(path)
+    assert merged.keys() == {'meta', 'state_dict'}
+    torch.testing.assert_close(merged['state_dict'], whole['state_dict'], rtol=0, atol=0)
+    done = warm(merge, out, tmp_path / 'again.pth')
+    assert done.code == 2 and 'one file already' in done.output
+    assert warm(merge, path, tmp_path / 'all.pth', '--with-optimizer').code == 0
+    same(torch.load(tmp_path / 'all.pth', weights_only=True), whole, exact=True)
+    options = [option for option in shrunk(4) if option.startswith('test_')]
+    done = warm(
+        *('test.py', ROOT / 'configs/rc3/pretrain_tiny.py', out, '--work-dir', tmp_path / 'test'),
+        *('--form', 'patch', '--cfg-options', *options),
+    )
+    assert done.code == 0 and 'mean w/o en' in done.output, done.output[-3000:]
 
 
 def test_shards_come_and_go_with_their_checkpoint(folder: Path, two: Any) -> None:
