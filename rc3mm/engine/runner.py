@@ -13,6 +13,7 @@ import mmengine
 import torch
 import torch.distributed as dist
 from mmengine.dist import barrier
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -134,7 +135,13 @@ class RC3Runner(Runner):
         return self.strategy.wrap(model, lambda config: wrap({**config, **(model_wrapper_cfg or {})}, model))
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """As the base class; the strategy may put itself between model and optimiser."""
+        """As the base class; the strategy may put itself between model and optimiser.
+
+        Raises:
+            ValueError: a hook would copy a model that is spread over processes.
+        """
+        if self.strategy.sharded and any(isinstance(hook, EMAHook) for hook in self.hooks):
+            raise ValueError('EMAHook copies the whole model, which a sharded one has nowhere: leave one of them out')
         built = super().build_optim_wrapper(optim_wrapper)
         if built is not optim_wrapper:
             self.model, built = self.strategy.bind(self.model, built)
