@@ -58,6 +58,7 @@ class RC3Runner(Runner):
         resumed_rng: states to restore when training starts, one a rank, or None.
     """
 
+    model: Any
     chosen: str | None = None
     evaluation_rng: dict[str, Any] | None = None
     _load_from: str | None
@@ -217,7 +218,7 @@ class RC3Runner(Runner):
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model: Any = self.model.module if is_model_wrapper(self.model) else self.model
         report = self.strategy.load(model, checkpoint, Path(filename), strict or self._resume)
         if self._resume:
             optimizer = self.strategy.optimizer_state(model, self.optim_wrapper, checkpoint, Path(filename))
@@ -302,7 +303,7 @@ class RC3Runner(Runner):
             'versions': {'rc3mm': __version__, 'mmengine': mmengine.__version__, 'torch': torch.__version__},
         }
         meta['versions'] = {name: str(version) for name, version in meta['versions'].items()}
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model: Any = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint: dict[str, Any] = {
             'meta': meta,
             'state_dict': dict(model.state_dict()),

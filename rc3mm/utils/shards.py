@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 
-__all__ = ['load_shards', 'read_shards', 'remove_shards', 'shards_folder', 'write_shards']
+__all__ = ['check_shards', 'load_shards', 'read_shards', 'remove_shards', 'shards_folder', 'write_shards']
 
 
 def shards_folder(path: str | Path) -> Path:
@@ -71,6 +71,26 @@ def write_shards(
     return rest
 
 
+def check_shards(shards: Mapping[str, Any], path: Path) -> None:
+    """Make sure that the files of a sharded checkpoint are those that were written, without reading them.
+
+    Args:
+        shards: the entry `shards` of the checkpoint's file.
+        path: of that file.
+
+    Raises:
+        FileNotFoundError: their folder is not there.
+        ValueError: a file is missing, of another size, or too many.
+    """
+    folder = shards_folder(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{path} is a sharded checkpoint, but the folder of its tensors, {folder}, is missing')
+    found = {file.name: file.stat().st_size for file in folder.iterdir()}
+    if found != shards['files']:  # the reader would leave out what a missing file held
+        wrong = sorted(name for name in found | shards['files'] if found.get(name) != shards['files'].get(name))
+        raise ValueError(f'{folder} is not as it was written: {wrong[:3]} are missing, of another size, or too many')
+
+
 def load_shards(tensors: dict[str, Tensor], shards: Mapping[str, Any], path: Path) -> None:
     """Fill tensors, sharded or whole, in place from a checkpoint's shards; no process waits for another.
 
@@ -83,13 +103,8 @@ def load_shards(tensors: dict[str, Tensor], shards: Mapping[str, Any], path: Pat
         FileNotFoundError: the folder of the shards is not there.
         ValueError: it lacks a file or a tensor, or cannot be read.
     """
+    check_shards(shards, path)
     folder = shards_folder(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{path} is a sharded checkpoint, but the folder of its tensors, {folder}, is missing')
-    found = {file.name: file.stat().st_size for file in folder.iterdir()}
-    if found != shards['files']:  # the reader would leave out what a missing file held
-        wrong = sorted(name for name in found | shards['files'] if found.get(name) != shards['files'].get(name))
-        raise ValueError(f'{folder} is not as it was written: {wrong[:3]} are missing, of another size, or too many')
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'torch.distributed is disabled')  # so it is meant

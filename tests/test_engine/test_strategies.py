@@ -27,6 +27,7 @@ from tests.test_models.conftest import emoji_batch, tiny_rc3
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/rc3/pretrain_tiny.py'
 BATCH, STEPS = 8, 4
 STRATEGIES = {
     'data_parallel': dict(type='DataParallel'),
@@ -63,7 +64,7 @@ class Losses(Hook):
 
 def config(folder: Path, strategy: dict, steps: int = STEPS) -> Config:
     """The tiny config, shrunk, without a detector; evaluated and stored every second step."""
-    cfg = Config.fromfile(str(ROOT / 'configs/rc3/pretrain_tiny.py'))
+    cfg = Config.fromfile(str(CONFIG))
     processes = rank_and_world_size()[1]
     cfg.work_dir, cfg.launcher = str(folder), 'pytorch' if processes > 1 else 'none'
     cfg.experiment_name = f'{folder.name}_{steps}_{processes}'
@@ -142,6 +143,8 @@ def trainings(folder: Path) -> dict[str, dict[str, Any]]:
     done['uneven'] = uneven()
     sharded = STRATEGIES['fsdp2']
     done['resumed'] = train(folder / 'resumed', sharded, folder / 'fsdp2' / 'iter_2.pth')
+    if not rank_and_world_size()[0]:  # what a kill leaves before the checkpoint's file is written
+        (folder / 'from_one' / 'iter_9.shards').mkdir(parents=True)
     done['from_one'] = train(folder / 'from_one', sharded, folder / 'one' / 'iter_2.pth')
     static = dict(type='DataParallel', static_graph=True)
     done['static_graph'] = train(folder / 'static_graph', static, **STATIC)
@@ -149,6 +152,9 @@ def trainings(folder: Path) -> dict[str, dict[str, Any]]:
         FSDP2(shard_size=3).wrap(torch.nn.Linear(2, 2), lambda _: pytest.fail('not by MMEngine'))
     with pytest.raises(TypeError, match='none of rc3mm'):
         train(folder / 'refused', dict(type='FSDPStrategy'))
+    hooks = {'custom_hooks': [dict(type='Losses'), dict(type='EMAHook')]}
+    with pytest.raises(ValueError, match='EMAHook copies the whole model'):
+        train(folder / 'refused', sharded, **hooks)
     done['bfloat16'] = train(
         folder / 'bfloat16',
         dict(sharded, param_dtype='bfloat16'),
@@ -243,13 +249,17 @@ def test_shards_become_one_file(folder: Path, one: Any, two: Any, warm: Any, shr
     merged, whole = torch.load(out, weights_only=True), read_checkpoint(path)
     assert merged.keys() == {'meta', 'state_dict'}
     torch.testing.assert_close(merged['state_dict'], whole['state_dict'], rtol=0, atol=0)
+    shutil.copy(path, tmp_path / 'alone.pth')
+    for command in ((merge, tmp_path / 'alone.pth', out), ('test.py', CONFIG, tmp_path / 'alone.pth')):
+        done = warm(*command)
+        assert done.code == 2 and 'the folder of its tensors' in done.output.splitlines()[-1]
     done = warm(merge, out, tmp_path / 'again.pth')
     assert done.code == 2 and 'one file already' in done.output
     assert warm(merge, path, tmp_path / 'all.pth', '--with-optimizer').code == 0
     same(torch.load(tmp_path / 'all.pth', weights_only=True), whole, exact=True)
     options = [option for option in shrunk(4) if option.startswith('test_')]
     done = warm(
-        *('test.py', ROOT / 'configs/rc3/pretrain_tiny.py', out, '--work-dir', tmp_path / 'test'),
+        *('test.py', CONFIG, out, '--work-dir', tmp_path / 'test'),
         *('--form', 'patch', '--cfg-options', *options),
     )
     assert done.code == 0 and 'mean w/o en' in done.output, done.output[-3000:]
@@ -260,6 +270,7 @@ def test_shards_come_and_go_with_their_checkpoint(folder: Path, two: Any) -> Non
     (best,) = (folder / 'fsdp2').glob('best_*.pth')
     names = [best.stem, 'iter_2', 'iter_4']
     assert kept == sorted(f'{name}{kind}' for name in names for kind in ('.pth', '.shards'))
+    assert not (folder / 'from_one' / 'iter_9.shards').exists()
     assert find_latest_checkpoint(folder / 'fsdp2') == folder / 'fsdp2' / 'iter_4.pth'
 
 

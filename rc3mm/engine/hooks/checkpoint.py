@@ -57,6 +57,9 @@ class RC3CheckpointHook(CheckpointHook):
         if runner.rank == 0:
             for part in Path(self.out_dir).glob('.*.pth.*.tmp'):  # the temporary names of `write_checkpoint`
                 part.unlink(missing_ok=True)
+            for shards in Path(self.out_dir).glob('*.shards'):  # which are there before their checkpoint is
+                if not shards.with_suffix('.pth').exists():
+                    remove_checkpoint(shards.with_suffix('.pth'))
         if self.save_best:  # after resuming; the folder may have been moved
             self._best_paths = [
                 path if path is None or Path(path).is_file() else str(Path(self.out_dir, Path(path).name))

@@ -38,7 +38,7 @@ class Strategy:
         raise NotImplementedError
 
     @staticmethod
-    def initialise(model: nn.Module) -> None:
+    def initialise(model: Any) -> None:
         """Have the model, on its device, initialise its weights, and give the first process's to all."""
         if hasattr(model, 'init_weights'):
             model.init_weights()
