@@ -1,4 +1,4 @@
-"""The benchmark of the training step prints one JSON line whose parts make up the step."""
+"""Benchmarks print one JSON line: the parts of the training step, and what contrastive losses cost."""
 
 import json
 from typing import Any
@@ -23,3 +23,14 @@ def test_train_step_reports_its_parts(warm: Any) -> None:
         assert source['gflop'] > 0 and source['samples'] == 4
     assert report['samples_per_second'] > 0 and report['peak_memory_mb'] > 100
     assert 0 < report['share_of_matmul_rate'] < 1.5
+
+
+def test_contrastive_scaling_is_linear_with_the_local_loss(warm: Any) -> None:
+    done = warm('benchmarks/contrastive_scaling.py', '--processes', 1, 2, '--batch', 16, '--dim', 8)
+    assert done.code == 0, done.output[-2000:]
+    report = json.loads(done.output.splitlines()[-1])
+    assert [case['global_batch'] for case in report['cases']] == [16, 16, 32, 32]
+    local, whole = report['cases'][2:]
+    # two views are gathered, and their gradients summed
+    assert local['received_bytes'] == whole['received_bytes'] == 2 * 2 * 32 * 8 * 4
+    assert local['peak_bytes'] < whole['peak_bytes']

@@ -16,6 +16,7 @@ from rc3mm.models.backbones.regions import extract_regions
 from rc3mm.models.backbones.view_forms import ViewForms, check_forms
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
+from rc3mm.utils.dist import all_reduce_sum
 
 __all__ = ['NonFiniteLossError', 'VisionLanguageModel']
 
@@ -43,9 +44,15 @@ class VisionLanguageModel(BaseModel):
         compile_layers: options of `torch.compile` for the layers of both encoders, `{}` for its defaults; None to
             compile nothing. The first steps then take a minute or two longer.
 
+    Attributes:
+        same_calls: in training every rank calls the same layers, whatever its images lack; set where parameters are
+            spread over ranks, which put each layer together at every call.
+
     Raises:
         ValueError: neither a patch nor a ROI encoder is given, or a form is asked for that no encoder provides.
     """
+
+    same_calls = False
 
     def __init__(
         self,
@@ -119,8 +126,11 @@ class VisionLanguageModel(BaseModel):
                     f'{len(missing)} of {len(inputs["roi_mask"])} images of a batch have no regions, and this model '
                     'has no patch encoder to show them by; extract their regions, or give `patch_encoder`'
                 )
-            if not needs_patches and missing:
-                needs_patches, patch_rows = True, torch.tensor(missing, device=parts[-1].device)
+            if not needs_patches:
+                if self.same_calls and self.training and self._others_lack_regions(bool(missing)):
+                    parts[-1] = parts[-1] + self._encode_no_image()
+                if missing:
+                    needs_patches, patch_rows = True, torch.tensor(missing, device=parts[-1].device)
         if needs_patches:
             self._require(inputs, 'image', forms)
             tokens, mask = self._encode_patches(inputs, patch_rows)
@@ -150,6 +160,17 @@ class VisionLanguageModel(BaseModel):
         tokens = some.new_zeros(B, *some.shape[1:]).index_copy(0, wanted, some)
         mask = torch.zeros(B, dtype=torch.bool, device=image.device).index_fill(0, wanted, True)
         return tokens, mask[:, None].expand(-1, tokens.shape[1])
+
+    def _others_lack_regions(self, missing: bool) -> bool:
+        """Whether another rank has images without regions, to be shown as patches, and this one has none."""
+        device = next(self.parameters()).device
+        return bool(all_reduce_sum(torch.tensor(float(missing), device=device)) > 0) and not missing
+
+    def _encode_no_image(self) -> Tensor:
+        """Zero, from the patch encoder's run on no image at all."""
+        size = self.patch_encoder.model.patch_embed.img_size
+        empty = torch.zeros(0, 3, *size, device=next(self.parameters()).device)
+        return self.patch_encoder(empty).sum()
 
     def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor:
         """Region tokens, (B, R, D); boxes as shares of width and height."""

@@ -72,6 +72,8 @@ class FusionLayer(nn.Module):
         dropout: on the output of each part.
     """
 
+    called_beside_forward = ('read_visual',)  # for who puts sharded parameters together
+
     def __init__(self, width: int, heads: int, mlp_ratio: float, dropout: float) -> None:
         super().__init__()
         self.self_norm, self.self_attention = nn.LayerNorm(width), Attention(width, heads)

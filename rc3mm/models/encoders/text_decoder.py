@@ -79,6 +79,8 @@ class DecoderLayer(nn.Module):
         dropout: on the output of each part.
     """
 
+    called_beside_forward = ('read_memory',)  # for who puts sharded parameters together
+
     def __init__(self, width: int, heads: int, mlp_ratio: float, dropout: float) -> None:
         super().__init__()
         self.self_norm, self.self_attention = nn.LayerNorm(width), Attention(width, heads)
@@ -86,6 +88,10 @@ class DecoderLayer(nn.Module):
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.dropout = nn.Dropout(dropout)
+
+    def read_memory(self, memory_BSD: Tensor) -> KeysValues:
+        """Keys and values of a memory, (B, H, S, d) each."""
+        return self.cross_attention.keys_values(memory_BSD)
 
     def forward(
         self, x_BGLD: Tensor, past: KeysValues | None, causal_LT: Tensor | None, memory: KeysValues, mask_B11S: Tensor
@@ -165,7 +171,7 @@ class TextDecoder(BaseModule):
             mask_BS: boolean, True at real tokens; at least one of each item.
         """
         memory_BSD = self.memory_projection(memory_BSM)
-        layers = (layer.cross_attention.keys_values(memory_BSD) for layer in self.layers)
+        layers = (layer.read_memory(memory_BSD) for layer in self.layers)
         return DecoderMemory(tuple(layers), mask_BS[:, None, None])
 
     def forward(

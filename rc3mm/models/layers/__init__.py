@@ -2,7 +2,7 @@
 
 from rc3mm.models.layers.attention import Attention, KeysValues
 from rc3mm.models.layers.boxes import box_geometry
-from rc3mm.models.layers.compiling import compile_layers
+from rc3mm.models.layers.compiling import compile_layers, repeated_layers
 from rc3mm.models.layers.length_groups import by_length_groups, length_groups
 from rc3mm.models.layers.lm_head import MaskedLMHead
 from rc3mm.models.layers.packing import Layout
@@ -21,4 +21,5 @@ __all__ = [
     'draw_masked_regions',
     'length_groups',
     'masked_mean',
+    'repeated_layers',
 ]

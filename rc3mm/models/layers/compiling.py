@@ -1,6 +1,6 @@
-"""Regional compilation: the layers that a model repeats, each compiled once for all.
+"""The layers that a model repeats, and compiling them: each once for all, in the place of the whole model.
 
-A whole model compiles for minutes and anew for each combination of data source, visual forms and objectives; its
+A whole model compiles for minutes, and anew for each combination of data source, visual forms and objectives; its
 layers are few and always the same.
 """
 
@@ -13,13 +13,13 @@ __all__ = ['compile_layers', 'repeated_layers']
 
 
 def repeated_layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The members of every list or sequence of at least two modules of one type that have parameters."""
-    for part in module.modules():
-        if isinstance(part, nn.ModuleList | nn.Sequential):
-            members = list(part)
-            alike = len(members) > 1 and len({type(member) for member in members}) == 1
-            if alike and any(True for _ in members[0].parameters()):
-                yield from members
+    """The members of the outermost lists of layers of one kind, such as a transformer's blocks."""
+    for child in module.children():
+        kinds = {type(layer) for layer in child} if isinstance(child, nn.ModuleList | nn.Sequential) else set()
+        if len(kinds) == 1 and not kinds.pop().__module__.startswith('torch.nn.'):
+            yield from child.children()
+        else:
+            yield from repeated_layers(child)
 
 
 def compile_layers(module: nn.Module, **options: Any) -> int:

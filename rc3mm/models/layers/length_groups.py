@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rc3mm.utils.dist import rank_and_world_size
+
 __all__ = ['by_length_groups', 'length_groups']
 
 
@@ -62,6 +64,8 @@ def by_length_groups(
     """
     T = mask_MT.shape[1]
     parts = length_groups(lengths, groups)
+    if rank_and_world_size()[1] > 1:
+        parts = _exactly(parts, min(groups, len(lengths)))
     if len(parts) < 2:
         return encode(words_MTE, mask_MT)
     states = []
@@ -71,3 +75,16 @@ def by_length_groups(
         states.append(F.pad(part, (0, 0, 0, T - longest)))
     place = torch.tensor([row for rows in parts for row in rows]).argsort().to(mask_MT.device)
     return torch.cat(states).index_select(0, place)  # repeatable, unlike indexing, whose gradient races on CPU
+
+
+def _exactly(parts: list[list[int]], count: int) -> list[list[int]]:
+    """The largest groups halved until there are `count`.
+
+    Sharded layers are put together anew for each call, so every rank must make equally many, whatever its lengths.
+    """
+    parts = list(parts)
+    while len(parts) < count:
+        place = max(range(len(parts)), key=lambda number: len(parts[number]))
+        rows = parts[place]
+        parts[place : place + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    return parts

@@ -32,6 +32,7 @@ class ContextModel(Protocol):
     tau_towers: Callable[[], Tensor]
     tau_fused: Callable[[], Tensor]
     pad_id: int
+    same_calls: bool
 
     def find_regions(self, inputs: dict[str, Any]) -> None: ...
 
@@ -348,6 +349,11 @@ class BatchContext:
         seeds = [self._row_seed(row) for row in range(self.B)]
         chosen, hidden = draw_masked_regions(boxes, real, probability, leak_iou, seeds)
         most = int(chosen.sum(1).max()) if chosen.numel() else 0
+        if most == 0 and self.model.same_calls:
+            raise ValueError(
+                f'no image that this process has of source "{self.source}" in this step has regions, so it would '
+                'predict none, which sharded layers cannot do; extract the regions, or take the strategy DataParallel'
+            )
         if most == 0:
             return None
         place = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]

@@ -98,6 +98,7 @@ def test_local_patch_weights(tmp_path: Path) -> None:
     first = PatchEncoder('vit_tiny_patch16_224', width=8, **options)
     torch.save(first.model.state_dict(), tmp_path / 'vit.pth')
     second = PatchEncoder('vit_tiny_patch16_224', width=8, checkpoint=str(tmp_path / 'vit.pth'), **options)
+    second.init_weights()  # MMEngine calls it before training
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
 
 
