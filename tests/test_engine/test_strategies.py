@@ -16,8 +16,7 @@ from yapf.yapflib import yapf_api
 
 from rc3mm.engine import FSDP2, DataParallel
 from rc3mm.engine.strategies.data_parallel import varies
-from rc3mm.engine.strategies.fsdp2 import repeated_layers
-from rc3mm.models.layers import by_length_groups
+from rc3mm.models.layers import by_length_groups, repeated_layers
 from rc3mm.registry import HOOKS, RUNNERS
 from rc3mm.utils.checkpoint import find_latest_checkpoint, read_checkpoint
 from rc3mm.utils.dist import rank_and_world_size

@@ -42,8 +42,8 @@ def word_cross_entropy(
 class _WordCrossEntropy(torch.autograd.Function):
     """A chunk of positions at a time, and a block of the vocabulary at a time: nothing of its size is copied.
 
-    The gradient of the words is as large as they are. It is made in the backward pass, from the logits' gradients in the
-    dtype of the products, where these are smaller than it; else in the forward pass, so that they need not be kept.
+    The gradient of the words is as large as they are. It is made in the backward pass, from the logits' gradients in
+    the dtype of the products, where these are smaller; else in the forward pass, so that they need not be kept.
     """
 
     @staticmethod
