@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from rc3mm.models.layers import by_length_groups
+from rc3mm.models.layers import WordTie, by_length_groups
 from rc3mm.registry import MODELS
 
 __all__ = ['TextEncoder']
@@ -91,7 +91,9 @@ class TextEncoder(BaseModule):
         """The word embedding matrix, shape (vocabulary, embedding width), to tie an output layer to."""
         return self.model.get_input_embeddings().weight
 
-    def forward(self, ids_MT: Tensor, mask_MT: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    def forward(
+        self, ids_MT: Tensor, mask_MT: Tensor, lengths: Sequence[int] | None = None, tie: WordTie | None = None
+    ) -> Tensor:
         """Encode token ids.
 
         Args:
@@ -99,14 +101,17 @@ class TextEncoder(BaseModule):
             mask_MT: boolean, True at real tokens.
             lengths: real tokens of each row, as the collate function counts them; without them, all rows are encoded
                 at once, since asking the mask would make a GPU wait.
+            tie: to an output layer of the same words in the same step, or None.
 
         Returns:
             Hidden states of the last layer, shape (M, T, D); what stands at padding means nothing.
         """
-        if lengths is None or self.length_groups == 1:
+        if tie is None and (lengths is None or self.length_groups == 1):
             return self._encode(mask_MT, input_ids=ids_MT)
         # looked up once, not by group: each lookup has a gradient of the size of the whole vocabulary
-        words_MTE = self.model.get_input_embeddings()(ids_MT)
+        words_MTE = (tie or WordTie()).look_up(ids_MT, self.model.get_input_embeddings())
+        if lengths is None or self.length_groups == 1:
+            return self._encode(mask_MT, inputs_embeds=words_MTE)
         return by_length_groups(
             lambda words, mask: self._encode(mask, inputs_embeds=words), words_MTE, mask_MT, lengths, self.length_groups
         )

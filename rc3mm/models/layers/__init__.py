@@ -8,12 +8,14 @@ from rc3mm.models.layers.lm_head import MaskedLMHead
 from rc3mm.models.layers.packing import Layout
 from rc3mm.models.layers.pooling import masked_mean
 from rc3mm.models.layers.region_masking import box_iou, draw_masked_regions
+from rc3mm.models.layers.word_tie import WordTie
 
 __all__ = [
     'Attention',
     'KeysValues',
     'Layout',
     'MaskedLMHead',
+    'WordTie',
     'box_geometry',
     'box_iou',
     'by_length_groups',

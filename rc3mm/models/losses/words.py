@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rc3mm.models.layers import WordTie
+
 __all__ = ['LOGITS_BYTES', 'word_cross_entropy']
 
 WORDS_AT_A_TIME = 16_384
@@ -17,7 +19,12 @@ LOGITS_BYTES = 2**28  # of float32 logits at a time: 268 positions of XLM-R's 25
 
 
 def word_cross_entropy(
-    embedded_KE: Tensor, words_VE: Tensor, bias_V: Tensor, labels_K: Tensor, logits_bytes: int = LOGITS_BYTES
+    embedded_KE: Tensor,
+    words_VE: Tensor,
+    bias_V: Tensor,
+    labels_K: Tensor,
+    tie: WordTie | None = None,
+    logits_bytes: int = LOGITS_BYTES,
 ) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy of `embedded @ words.T + bias`, and how many labels have the largest logit, both scalars.
 
@@ -30,12 +37,15 @@ def word_cross_entropy(
         words_VE: word embeddings.
         bias_V: one a word.
         labels_K: the right words.
+        tie: of a lookup of the same words, which then takes their gradient.
         logits_bytes: how much memory logits may take at a time.
     """
     device = embedded_KE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embedded_KE.dtype
     rows = max(1, logits_bytes // (4 * len(words_VE)))
-    total, hits = _WordCrossEntropy.apply(embedded_KE, words_VE, bias_V, labels_K, dtype, rows)
+    token = None if tie is None else tie.token
+    words_VE = words_VE if token is None else words_VE.detach()
+    total, hits = _WordCrossEntropy.apply(embedded_KE, words_VE, bias_V, labels_K, token, tie, dtype, rows)
     return total, hits
 
 
@@ -53,10 +63,14 @@ class _WordCrossEntropy(torch.autograd.Function):
         words_VE: Tensor,
         bias_V: Tensor,
         labels_K: Tensor,
+        token: Tensor | None,
+        tie: WordTie | None,
         dtype: torch.dtype,
         rows: int,
     ) -> tuple[Tensor, Tensor]:
-        wants_embedded, wants_words, wants_bias, *_ = ctx.needs_input_grad
+        wants_embedded, wants_words, wants_bias, _, is_tied, *_ = ctx.needs_input_grad
+        wants_words = wants_words or is_tied
+        ctx.tie = tie if is_tied else None
         ctx.slopes, ctx.of_embedded, ctx.of_words, ctx.of_bias = [], None, None, None
         with torch.autocast(embedded_KE.device.type, enabled=False):
             embedded = embedded_KE.to(dtype)
@@ -104,9 +118,14 @@ class _WordCrossEntropy(torch.autograd.Function):
         for number, slope in enumerate(ctx.slopes):
             part = embedded[number * ctx.rows : (number + 1) * ctx.rows] * scale.to(embedded.dtype)
             of_words = _add_words(of_words, slope, part, words_VE)
+        of_token = None
+        if ctx.tie is not None:
+            if of_words is not None:
+                ctx.tie.leave(of_words)
+            of_words, of_token = None, scale.new_zeros(())
         of_embedded, of_bias = (None if of is None else of * scale for of in (ctx.of_embedded, ctx.of_bias))
         found = zip((of_embedded, of_words, of_bias), ctx.dtypes, strict=True)
-        return (*(None if of is None else of.to(dtype) for of, dtype in found), None, None, None)
+        return (*(None if of is None else of.to(dtype) for of, dtype in found), None, of_token, None, None, None)
 
 
 def _blocks(words_VE: Tensor) -> Iterator[tuple[Tensor, slice]]:

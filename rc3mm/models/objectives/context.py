@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rc3mm.models.layers import draw_masked_regions
+from rc3mm.models.layers import WordTie, draw_masked_regions
 from rc3mm.models.losses import PairSimilarities, pair_similarities
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
 from rc3mm.utils.dist import rank_and_world_size
@@ -46,7 +46,9 @@ class ContextModel(Protocol):
 
     def embed_fused(self, hidden: Tensor) -> Tensor: ...
 
-    def word_loss(self, hidden_KD: Tensor, labels_K: Tensor, fused: bool) -> tuple[Tensor, Tensor]: ...
+    def word_loss(
+        self, hidden_KD: Tensor, labels_K: Tensor, fused: bool, tie: WordTie | None = None
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 class BatchContext:
@@ -86,6 +88,7 @@ class BatchContext:
         self.uniform_negatives = uniform_negatives
         self.needs = tuple(needs)
         self.first, self.whole = first, whole or len(data_samples)
+        self.tie = WordTie()
         self._states: dict[str, Tensor] = {}
         self._fused: dict[tuple[str, int], Tensor] = {}
         self._cache: dict[Any, Any] = {}
@@ -173,7 +176,8 @@ class BatchContext:
             mask = torch.cat([F.pad(mask, (0, width - mask.shape[1])) for _, mask, _ in texts])
             known = all(lengths is not None for _, _, lengths in texts)
             lengths = [length for _, _, part in texts for length in part or ()] if known else None
-            parts = self.model.text_encoder(ids, mask, lengths).split([len(ids) for ids, _, _ in texts])
+            states = self.model.text_encoder(ids, mask, lengths, self.tie)
+            parts = states.split([len(ids) for ids, _, _ in texts])
             for name, states, (ids, _, _) in zip(kinds, parts, texts, strict=True):
                 self._states[name] = states[:, : ids.shape[1]]
         return self._states[kind]
@@ -439,7 +443,7 @@ class BatchContext:
     def word_loss(self, kind: str, with_image: bool) -> tuple[Tensor, Tensor]:
         """Summed cross-entropy of the masked words, and how many are told right."""
         return self.model.word_loss(
-            self.masked_states_KD(kind, with_image), self.masked(kind)['labels'], fused=with_image
+            self.masked_states_KD(kind, with_image), self.masked(kind)['labels'], with_image, self.tie
         )
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rc3mm.models.backbones import VisionLanguageModel
-from rc3mm.models.layers import MaskedLMHead, masked_mean
+from rc3mm.models.layers import MaskedLMHead, WordTie, masked_mean
 from rc3mm.models.losses import Temperature, word_cross_entropy
 from rc3mm.models.objectives import ITM, BatchContext, ChunkedContext, Objective
 from rc3mm.registry import MODELS
@@ -78,17 +78,21 @@ class RC3(VisionLanguageModel):
         """z = normalise(projection(h)), (..., D) -> (..., E)."""
         return F.normalize(self.fused_projection(hidden), dim=-1)
 
-    def word_loss(self, hidden_KD: Tensor, labels_K: Tensor, fused: bool) -> tuple[Tensor, Tensor]:
+    def word_loss(
+        self, hidden_KD: Tensor, labels_K: Tensor, fused: bool, tie: WordTie | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Summed cross-entropy of K masked words, and how many are told right, both scalars.
 
         Args:
             hidden_KD: states at the masked positions, of the fusion head or of the text encoder.
             labels_K: the words.
             fused: which of the two.
+            tie: of the step's lookup of words, see `WordTie`.
         """
         hidden_KD = hidden_KD if fused else self.fusion.text_projection(hidden_KD)
         embedded_KE = self.lm_head.embed(hidden_KD)
-        return word_cross_entropy(embedded_KE, self.text_encoder.word_embeddings, self.lm_head.bias, labels_K)
+        words_VE, bias_V = self.text_encoder.word_embeddings, self.lm_head.bias
+        return word_cross_entropy(embedded_KE, words_VE, bias_V, labels_K, tie)
 
     def match_scores(self, fused_MD: Tensor) -> Tensor:
         """ITM log odds of fused representations, (M,).

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from rc3mm.models.layers import WordTie
 from rc3mm.models.losses import word_cross_entropy, words
 
 K, V, E = 7, 50, 6
@@ -30,6 +31,45 @@ def test_equals_the_plain_one(rows: int, block: int, positions: int, monkeypatch
     (plain * 0.3).backward()
     for ours, theirs in zip(found[:3], expected[:3], strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize('calls', [1, 2])
+@pytest.mark.parametrize('padding_idx', [None, 1])
+def test_tied_words_have_one_gradient_of_both(calls: int, padding_idx: int | None) -> None:
+    """The lookup takes what the output layer leaves; the sum is what autograd would have added up."""
+    found = []
+    for tied in (True, False):
+        embedded, table, bias, labels = tensors()
+        words_of = torch.nn.Embedding(V, E, padding_idx=padding_idx)
+        words_of.weight.data.copy_(table.detach())
+        tie = WordTie() if tied else None
+        ids = torch.tensor([[3, 4, 3, 1], [0, 19, 1, 1]])
+        words = tie.look_up(ids, words_of) if tie else words_of(ids)
+        loss = (words * torch.arange(E)).sum()
+        for call in range(calls):
+            loss = loss + (call + 1) * word_cross_entropy(embedded, words_of.weight, bias, labels, tie)[0]
+        loss.backward()
+        found.append((words_of.weight.grad, embedded.grad, bias.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_tied_lookup_alone_has_the_gradient_of_an_embedding() -> None:
+    first, second = torch.nn.Embedding(V, E, padding_idx=1), torch.nn.Embedding(V, E, padding_idx=1)
+    second.load_state_dict(first.state_dict())
+    ids, tie = torch.tensor([[3, 1, 3]]), WordTie()
+    tie.look_up(ids, first).square().sum().backward()
+    second(ids).square().sum().backward()
+    torch.testing.assert_close(first.weight.grad, second.weight.grad)
+
+
+def test_words_that_do_not_learn_are_not_tied() -> None:
+    words_of = torch.nn.Embedding(V, E).requires_grad_(False)
+    tie = WordTie()
+    assert torch.equal(tie.look_up(torch.tensor([[2]]), words_of), words_of(torch.tensor([[2]])))
+    embedded, _, bias, labels = tensors()
+    word_cross_entropy(embedded, words_of.weight, bias, labels, tie)[0].backward()
+    assert tie.token is None and words_of.weight.grad is None
 
 
 def test_only_what_learns_gets_a_gradient() -> None:
