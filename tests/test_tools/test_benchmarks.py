@@ -6,7 +6,7 @@ from typing import Any
 
 def test_train_step_reports_its_parts(warm: Any) -> None:
     command = ['benchmarks/train_step.py', 'configs/rc3/pretrain_tiny.py']
-    command += ['--steps', '1', '--warmup', '1', '--batches', '1', '--cfg-options']
+    command += ['--steps', '1', '--batches', '1', '--cfg-options']
     command += [
         f'train_dataloader.sampler.batch_size.{source}=4' for source in ('strict', 'weak', 'parallel', 'task_texts')
     ]

@@ -87,21 +87,21 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
         '  python tools/benchmarks/run_all.py                 # make bench\n'
-        '  python tools/benchmarks/run_all.py --ladder --steps-only     # what each measure gains, 25 minutes\n',
+        '  python tools/benchmarks/run_all.py --ladder --steps-only     # what each measure gains\n',
     )
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs/bench', help='folder of the results')
     parser.add_argument('--ladder', action='store_true', help='all steps between the plain and the fast one')
     parser.add_argument('--steps-only', action='store_true', help='training steps alone')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='run these alone, such as step_cclm')
-    parser.add_argument('--steps', type=int, default=4, help='timed steps a source')
-    parser.add_argument('--batches', type=int, default=4, help='different batches a source')
+    parser.add_argument('--steps', type=int, default=2, help='timed steps a source')
+    parser.add_argument('--batches', type=int, default=2, help='different batches a source')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='for all training steps, such as smaller shapes')
     return parser.parse_args()
 
 
 def step_command(config: str, flag: str, options: Sequence[str], args: argparse.Namespace) -> list[str]:
     """A command of train_step.py."""
-    command = ['train_step.py', config, flag, '--warmup', '1', '--steps', str(args.steps)]
+    command = ['train_step.py', config, flag, '--steps', str(args.steps)]
     command += ['--batches', str(args.batches)]
     options = [*options, *args.cfg_options]
     return [*command, '--cfg-options', *options] if options else command
@@ -109,7 +109,11 @@ def step_command(config: str, flag: str, options: Sequence[str], args: argparse.
 
 def other_commands() -> dict[str, list[str]]:
     """Benchmarks of other parts than the training step, at sizes of about a minute each."""
-    return {}
+    return {
+        'ranking': ['retrieval.py', 'rank'],
+        'top 10': ['retrieval.py', 'topk', '--queries', '2000', '--items', '1000000'],
+        'losses by processes': ['contrastive_scaling.py'],
+    }
 
 
 def run(command: Sequence[str]) -> dict[str, Any]:

@@ -47,19 +47,18 @@ def main() -> None:
     batches = load_batches(cfg, args.batches)
     bench = Bench(model, wrapper, device)
     sources: dict[str, dict[str, Any]] = {}
+    first = next(iter(batches.values()))[0][0]
+    bench.step(first)  # makes the optimiser's state
     for source, (batch_list, data_seconds) in batches.items():
-        for batch in batch_list[: args.warmup]:
-            bench.step(batch)
+        flop = statistics.mean(bench.count_flop(batch) for batch in batch_list)  # and warms up
         bench.reset()
         for number in range(args.steps):
             bench.step(batch_list[number % len(batch_list)])
-        sources[source] = bench.summary(data_seconds)
-    peak = peak_memory(device)  # before the counting below, which is no part of a step
+        sources[source] = {'samples': len(batch_list[0]['data_samples']), 'gflop': round(flop / 1e9, 2)}
+        sources[source] |= bench.summary(data_seconds)
+    peak = peak_memory(device)
     if args.trace:
-        bench.trace(next(iter(batches.values()))[0][0], args.trace)
-    for source, (batch_list, _) in batches.items():
-        flop = statistics.mean(bench.count_flop(batch) for batch in batch_list)
-        sources[source] |= {'samples': len(batch_list[0]['data_samples']), 'gflop': round(flop / 1e9, 2)}
+        bench.trace(first, args.trace)
     rates = {str(dtype).removeprefix('torch.'): matmul_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
     dtype = 'bfloat16' if isinstance(wrapper, BFloat16OptimWrapper) else 'float32'
     ratios = cfg.train_dataloader.sampler.get('ratios') or dict.fromkeys(sources, 1.0)
@@ -90,7 +89,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='a pre-training config')
     parser.add_argument('--steps', type=int, default=8, help='timed steps a source (median is reported)')
-    parser.add_argument('--warmup', type=int, default=2, help='steps a source before timing')
     parser.add_argument('--batches', type=int, default=4, help='different batches a source')
     parser.add_argument('--amp', action='store_true', help="bfloat16 autocast, if it is not the config's already")
     parser.add_argument(

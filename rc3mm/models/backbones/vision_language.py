@@ -188,8 +188,10 @@ class VisionLanguageModel(BaseModel):
     def fuse_pairs(
         self, states_MTD: Tensor, mask_MT: Tensor, visual: VisualTokens, owner_M: Tensor, form: VisualForm
     ) -> Tensor:
-        """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]."""
-        return self.fuse(states_MTD, mask_MT, visual.select(owner_M), form)
+        """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]; each image is read once."""
+        memory = self.fusion.read_visual(visual.tokens_BVD).select(owner_M)
+        visible_M1V = visual.visible_BV(form).index_select(0, owner_M)[:, None]
+        return self.fusion(states_MTD[:, None], mask_MT[:, None], memory, visible_M1V, pooled=True)[:, 0]
 
     def fuse(self, states_MTD: Tensor, mask_MT: Tensor, visual: VisualTokens, form: VisualForm) -> Tensor:
         """h of each text with the image of the same row, (M, D)."""
