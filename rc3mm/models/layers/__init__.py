@@ -8,6 +8,7 @@ from rc3mm.models.layers.lm_head import MaskedLMHead
 from rc3mm.models.layers.packing import Layout
 from rc3mm.models.layers.pooling import masked_mean
 from rc3mm.models.layers.region_masking import box_iou, draw_masked_regions
+from rc3mm.models.layers.word_loss import word_cross_entropy
 from rc3mm.models.layers.word_tie import WordTie
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     'length_groups',
     'masked_mean',
     'repeated_layers',
+    'word_cross_entropy',
 ]

@@ -11,7 +11,6 @@ from rc3mm.models.losses.contrastive import (
 )
 from rc3mm.models.losses.proximity import ProximityMeans
 from rc3mm.models.losses.temperature import Temperature
-from rc3mm.models.losses.words import word_cross_entropy
 
 __all__ = [
     'PairSimilarities',
@@ -23,5 +22,4 @@ __all__ = [
     'pair_similarities',
     'reduce_rows',
     'soft_target_terms',
-    'word_cross_entropy',
 ]

@@ -2,7 +2,8 @@
 
 from rc3mm.models.objectives.base import Objective
 from rc3mm.models.objectives.chunked import ChunkedContext
-from rc3mm.models.objectives.context import MASKED_PAIR, MASKED_SINGLE, BatchContext, ContextModel, Request
+from rc3mm.models.objectives.context import MASKED_PAIR, MASKED_SINGLE, BatchContext, Request
+from rc3mm.models.objectives.context_model import ContextModel
 from rc3mm.models.objectives.itc import ITC
 from rc3mm.models.objectives.itm import ITM
 from rc3mm.models.objectives.mlm import MLM, VTLM

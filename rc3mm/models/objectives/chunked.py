@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from rc3mm.models.objectives.context import BatchContext, ContextModel, Request
+from rc3mm.models.objectives.context import BatchContext, Request
+from rc3mm.models.objectives.context_model import ContextModel
 from rc3mm.structures import VisualForm, VLDataSample
 
 __all__ = ['ChunkedContext', 'split_inputs']

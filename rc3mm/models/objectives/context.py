@@ -4,51 +4,26 @@ Shapes: B images (or text pairs) on this process, P texts an image, n of them, T
 of the fusion head, E width of the embeddings, K masked positions. Text row (i, k) of a batch is row i * P + k.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rc3mm.models.layers import WordTie, draw_masked_regions
 from rc3mm.models.losses import PairSimilarities, pair_similarities
+from rc3mm.models.objectives.context_model import ContextModel
+from rc3mm.models.objectives.negatives import draw_negatives
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
 from rc3mm.utils.dist import rank_and_world_size
 
-__all__ = ['MASKED_PAIR', 'MASKED_SINGLE', 'BatchContext', 'ContextModel', 'Request']
+__all__ = ['MASKED_PAIR', 'MASKED_SINGLE', 'BatchContext', 'Request']
 
 MASKED_SINGLE, MASKED_PAIR = 'masked_single', 'masked_pair'
 _TEXTS = 'texts'  # beside these two: the texts as they are
 Request = tuple[Any, ...]  # name of a view of `BatchContext`, and the arguments, if it takes any
-
-
-class ContextModel(Protocol):
-    """What a context needs of a model; `RC3` provides it."""
-
-    text_encoder: nn.Module
-    fusion: nn.Module
-    tau_towers: Callable[[], Tensor]
-    tau_fused: Callable[[], Tensor]
-    pad_id: int
-    same_calls: bool
-
-    def find_regions(self, inputs: dict[str, Any]) -> None: ...
-
-    def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens: ...
-
-    def embed_image(self, visual: VisualTokens, form: VisualForm) -> Tensor: ...
-
-    def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor: ...
-
-    def embed_text(self, states_MTD: Tensor, mask_MT: Tensor) -> Tensor: ...
-
-    def embed_fused(self, hidden: Tensor) -> Tensor: ...
-
-    def word_loss(
-        self, hidden_KD: Tensor, labels_K: Tensor, fused: bool, tie: WordTie | None = None
-    ) -> tuple[Tensor, Tensor]: ...
 
 
 class BatchContext:
@@ -275,45 +250,18 @@ class BatchContext:
         Drawn with probability softmax(similarity of the towers / tau) among the other items of the block (ALBEF), or
         uniformly; items with the same image id are never each other's negatives.
         """
-        block = self.negatives_within or self.B
-        if self.B % block or block < 2:
-            raise ValueError(
-                f'hard negatives come from blocks of {block} items, which must be at least 2 and divide the '
-                f'per-process batch of {self.B}'
-            )
         # asked for with gradient, as they are kept for others
         image, text = self.image_embeddings_BPE.detach().float(), self.text_embeddings_BPE.detach().float()
         with torch.no_grad():
-            similarity = torch.einsum('bpe,cpe->pbc', image, text) / self.model.tau_towers()
-            if self.uniform_negatives:
-                similarity = torch.zeros_like(similarity)
-            ids = [sample.image_id for sample in self.data_samples]
-            codes = torch.tensor([ids.index(name) for name in ids], device=image.device)
-            position = torch.arange(self.B, device=image.device)
-            allowed = (codes[:, None] != codes) & (position[:, None] // block == position // block)
-            # An item whose whole block shares its image id has no true negative; its neighbour must do.
-            lonely = ~allowed.any(1)
-            allowed[lonely, (position[lonely] // block) * block + (position[lonely] + 1) % block] = True
-            noise = self._gumbel((2, self.P, self.B, block)).to(image.device)
-            offset = (position // block * block)[:, None] + torch.arange(block, device=image.device)
-            wrong_text = self._sample(similarity, allowed, noise[0], offset)
-            wrong_image = self._sample(similarity.transpose(1, 2), allowed, noise[1], offset)
-        return wrong_text, wrong_image
-
-    @staticmethod
-    def _sample(similarity_PBB: Tensor, allowed_BB: Tensor, noise_PBG: Tensor, columns_BG: Tensor) -> Tensor:
-        scores = similarity_PBB.masked_fill(~allowed_BB, -torch.inf)
-        in_block = scores.gather(2, columns_BG.expand(len(scores), -1, -1)) + noise_PBG
-        return columns_BG.expand_as(in_block).gather(2, in_block.argmax(2, keepdim=True)).squeeze(2).T
-
-    def _gumbel(self, shape: tuple[int, int, int, int]) -> Tensor:
-        # Drawn for the global batch on every rank, so that the split over processes changes nothing.
-        rank, world_size = rank_and_world_size()
-        generator = torch.Generator().manual_seed(int(self.inputs.get('step_seed', 0)))
-        uniform = torch.rand((shape[0], shape[1], self.whole * world_size, shape[3]), generator=generator)
-        start = rank * self.whole + self.first
-        uniform = uniform[:, :, start : start + shape[2]].clamp(1e-10, 1 - 1e-7)
-        return -(-uniform.log()).log()
+            similarity_PBB = torch.einsum('bpe,cpe->pbc', image, text) / self.model.tau_towers()
+        return draw_negatives(
+            torch.zeros_like(similarity_PBB) if self.uniform_negatives else similarity_PBB,
+            [sample.image_id for sample in self.data_samples],
+            self.negatives_within or self.B,
+            int(self.inputs.get('step_seed', 0)),
+            self.first,
+            self.whole,
+        )
 
     @cached_property
     def wrong_text_embeddings_BPE(self) -> Tensor:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rc3mm.models.backbones import VisionLanguageModel
-from rc3mm.models.layers import MaskedLMHead, WordTie, masked_mean
-from rc3mm.models.losses import Temperature, word_cross_entropy
+from rc3mm.models.layers import MaskedLMHead, WordTie, masked_mean, word_cross_entropy
+from rc3mm.models.losses import Temperature
 from rc3mm.models.objectives import ITM, BatchContext, ChunkedContext, Objective
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample

@@ -9,6 +9,7 @@ from torch import nn
 
 from rc3mm.models import RC3
 from rc3mm.models.objectives import BatchContext
+from rc3mm.models.objectives import negatives as drawing
 from rc3mm.structures import VisualForm
 
 SOURCES = ('strict', 'weak', 'parallel')
@@ -118,11 +119,7 @@ def test_uniform_negatives_do_not_ask_the_towers(rc3: Any, batch: Any) -> None:
 
 def test_negatives_are_uniform_on_the_sources_named(rc3: Any, batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(
-        BatchContext,
-        '_sample',
-        staticmethod(lambda s, a, n, c: seen.append(bool(s.any())) or torch.roll(c[:, :2], 1, 0)),
-    )
+    monkeypatch.setattr(drawing, '_sample', lambda s, a, n, c: seen.append(bool(s.any())) or torch.roll(c[:, :2], 1, 0))
     model = rc3(['itm'], uniform_negatives=['weak'])
     for source in ('weak', 'strict'):
         model(**model.data_preprocessor(batch(source), True), mode='loss')

@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rc3mm.models.layers import WordTie
-from rc3mm.models.losses import word_cross_entropy, words
+from rc3mm.models.layers import WordTie, word_cross_entropy, word_loss
 
 K, V, E = 7, 50, 6
 
@@ -20,7 +19,7 @@ def tensors(seed: int = 0, positions: int = K) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize('block', [1, 16, 1000])
 @pytest.mark.parametrize('positions', [E, E + 1])  # up to E of float32, gradients of logits are the smaller ones
 def test_equals_the_plain_one(rows: int, block: int, positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, 'WORDS_AT_A_TIME', block)
+    monkeypatch.setattr(word_loss, 'WORDS_AT_A_TIME', block)
     found, expected = tensors(positions=positions), tensors(positions=positions)
     total, hits = word_cross_entropy(*found, logits_bytes=4 * V * rows)
     logits = F.linear(*expected[:3])

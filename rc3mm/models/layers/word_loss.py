@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rc3mm.models.layers import WordTie
+from rc3mm.models.layers.word_tie import WordTie
 
 __all__ = ['LOGITS_BYTES', 'word_cross_entropy']
 
