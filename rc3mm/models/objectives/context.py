@@ -136,11 +136,7 @@ class BatchContext:
         return states.view(self.B, self.P, *states.shape[1:])
 
     def _text_states(self, kind: str) -> Tensor:
-        """Text encoder states of the texts or of a masked kind, with all others that will be asked for, in one call.
-
-        One call sorts the rows of all by their lengths, and looks their words up at once: each lookup has a gradient
-        of the size of the whole vocabulary.
-        """
+        """Text encoder states of the texts or of a masked kind; with all others that will be asked for, in one call."""
         if kind not in self._states:
             asked = {args[0] if name == 'masked_states_KD' else _TEXTS for name, *args in self.needs}  # what is fused
             kinds = [name for name in (_TEXTS, MASKED_SINGLE, MASKED_PAIR) if name in asked]
@@ -390,9 +386,8 @@ class BatchContext:
 
     def word_loss(self, kind: str, with_image: bool) -> tuple[Tensor, Tensor]:
         """Summed cross-entropy of the masked words, and how many are told right."""
-        return self.model.word_loss(
-            self.masked_states_KD(kind, with_image), self.masked(kind)['labels'], with_image, self.tie
-        )
+        hidden_KD = self.masked_states_KD(kind, with_image)
+        return self.model.word_loss(hidden_KD, self.masked(kind)['labels'], with_image, self.tie)
 
 
 def _interleave(lengths: Sequence[list[int] | None], items: int) -> list[int] | None:
