@@ -93,12 +93,12 @@ class ChunkedContext(BatchContext):
     # -- the views, ready
 
     @property
-    def image_embeddings_BPE(self) -> Tensor:  # type: ignore[override]
+    def image_embeddings_BPE(self) -> Tensor:
         """See `BatchContext`."""
         return self._known('image_embeddings_BPE')
 
     @property
-    def text_embeddings_BPE(self) -> Tensor:  # type: ignore[override]
+    def text_embeddings_BPE(self) -> Tensor:
         """See `BatchContext`."""
         return self._known('text_embeddings_BPE')
 
@@ -108,7 +108,7 @@ class ChunkedContext(BatchContext):
         return self._known('first_states_BPD')
 
     @property
-    def wrong_image_BD(self) -> Tensor:  # type: ignore[override]
+    def wrong_image_BD(self) -> Tensor:
         """See `BatchContext`."""
         return self._known('wrong_image_BD')
 
@@ -160,7 +160,7 @@ def _concatenated(parts: Sequence[View]) -> View:
         return None
     if isinstance(present[0], Tensor):
         return torch.cat([part for part in present if isinstance(part, Tensor)])
-    return tuple(torch.cat(columns) for columns in zip(*present, strict=True))  # type: ignore[arg-type]
+    return tuple(torch.cat(columns) for columns in zip(*present, strict=True))
 
 
 def split_inputs(inputs: dict[str, Any], items: int, size: int) -> Iterator[tuple[int, dict[str, Any]]]:

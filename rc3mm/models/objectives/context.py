@@ -199,14 +199,14 @@ class BatchContext:
         both = any(name == 'wrong_text_BnD' for name, *_ in self.needs) and not self._fused
         kinds = ('own', 'wrong') if both else (kind,)
         texts_of = {'own': self._own_texts, 'wrong': self._wrong_texts}
-        states, mask, lengths = zip(*(texts_of[name](n) for name in kinds), strict=True)
+        parts = [texts_of[name](n) for name in kinds]
         fused = self.model.fusion(
-            torch.cat(states, 1),
-            torch.cat(mask, 1),
+            torch.cat([states for states, _, _ in parts], 1),
+            torch.cat([mask for _, mask, _ in parts], 1),
             self.visual_memory,
             self.visible_BPV[:, :n].repeat(1, len(kinds), 1),
             pooled=True,
-            lengths=_interleave(lengths, self.B),
+            lengths=_interleave([lengths for _, _, lengths in parts], self.B),
         )
         for name, part in zip(kinds, fused.split(n, dim=1), strict=True):
             self._fused[name, n] = part

@@ -18,7 +18,7 @@ class ContextModel(Protocol):
     """What a context needs of a model; `RC3` provides it."""
 
     text_encoder: nn.Module
-    fusion: nn.Module
+    fusion: Any
     tau_towers: Callable[[], Tensor]
     tau_fused: Callable[[], Tensor]
     pad_id: int

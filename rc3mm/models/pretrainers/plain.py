@@ -21,7 +21,7 @@ class PlainContext(BatchContext):
     """Views of one objective: padded texts, keys and values made for each call, words told everywhere."""
 
     @property
-    def visual_memory(self) -> Any:  # type: ignore[override]
+    def visual_memory(self) -> Any:
         """Computed anew for each call of the fusion head."""
         return self.model.fusion.read_visual(self.visual.tokens_BVD)
 

@@ -155,8 +155,10 @@ class RC3(VisionLanguageModel):
         uniform = data_samples[0].source in self.uniform_negatives
         needs = [need for objective in objectives.values() for need in objective.needs]
         views = (self, inputs, data_samples, forms, self.negatives_within, uniform, needs)
-        whole = self.chunk_size is None or len(data_samples) <= self.chunk_size
-        context = BatchContext(*views) if whole else ChunkedContext(*views, self.chunk_size)
+        if self.chunk_size is None or len(data_samples) <= self.chunk_size:
+            context = BatchContext(*views)
+        else:
+            context = ChunkedContext(*views, self.chunk_size)
         for name, objective in objectives.items():
             yield name, objective, context
 
