@@ -62,13 +62,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--items', type=int, default=1_000_000, help='for topk')
     parser.add_argument('--width', type=int, default=256, help='of the embeddings, for rank and topk')
     parser.add_argument('--checkpoint', help=f'weights for {CONFIG}, for rerank; random ones otherwise')
+    parser.add_argument('--topk', type=int, help="candidates that are re-ranked (the config's)")
     parser.add_argument('--rows', type=int, help='score the pairs of this many images alone with the fusion head')
     return parser.parse_args()
 
 
 def unit(rows: int, width: int, seed: int) -> Tensor:
     """Random embeddings of unit length."""
-    return F.normalize(torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+    rows_NE = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
+    return rows_NE.div_(rows_NE.norm(dim=1, keepdim=True))  # in place, so that its memory is not taken for the search's
 
 
 def memory() -> int:
@@ -148,7 +150,7 @@ def rerank(args: argparse.Namespace) -> dict[str, Any]:
     loader.dataset.update(num_scenes=images, languages=('en',))
     cfg.update(custom_hooks=[], launcher='none', load_from=args.checkpoint, train_dataloader=None, train_cfg=None)
     cfg.update(optim_wrapper=None, param_scheduler=None, val_dataloader=None, val_cfg=None, val_evaluator=None)
-    cfg.test_cfg.update(shortcut=False)
+    cfg.test_cfg.update(shortcut=False, **({'rerank_topk': args.topk} if args.topk else {}))
     cfg.test_evaluator = cfg.test_evaluator[:1]
     with tempfile.TemporaryDirectory() as folder:
         cfg.update(work_dir=folder, experiment_name=f'rerank{time.time_ns()}')

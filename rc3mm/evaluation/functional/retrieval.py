@@ -26,7 +26,7 @@ __all__ = [
 # that depends on the place and on the chunk, so scores are rounded far above that noise and far below
 # float32's own resolution.
 SCORE_DECIMALS = 9
-CHUNK, BLOCK = 512, 65_536  # queries and candidates scored at a time: a quarter of a gigabyte of float64
+CHUNK, BLOCK = 512, 32_768  # queries and candidates scored at a time: an eighth of a gigabyte of float64
 SPARE = 22  # candidates beyond k that a first look in float32 keeps
 
 
@@ -264,9 +264,12 @@ def _quick_top_k(
     with torch.autocast(query_BD.device.type, enabled=False), _full_float32():
         for first in _starts(len(candidate_CD), block_size):
             score_BN = query_BD @ candidate_CD[first : first + block_size].float().T
-            best, place = score_BN.topk(min(kept, score_BN.shape[1]), dim=1)
+            if index is None or first_look.shape[1] < kept:
+                best, place = score_BN.topk(min(kept, score_BN.shape[1]), dim=1)
+            else:  # few are better than the last one that is kept, and to sort out these is quicker
+                best, place = _above(score_BN, first_look[:, -1:], kept)
             first_look = torch.cat([first_look, best], 1)
-            index = place if index is None else torch.cat([index, place + first], 1)
+            index = place + first if index is None else torch.cat([index, place + first], 1)
             first_look, order = first_look.topk(min(kept, first_look.shape[1]), dim=1)
             index = index.gather(1, order)
     assert index is not None
@@ -278,6 +281,20 @@ def _quick_top_k(
     bound_B = query_BD.shape[1] * torch.finfo(torch.float32).eps * query_BD.norm(dim=1) * largest
     sure_B = (first_look[:, -1] + 2 * bound_B < first_look[:, k - 1]) | (kept >= len(candidate_CD))
     return score[:, :k], index.gather(1, order[:, :k]), sure_B
+
+
+def _above(score_BN: Tensor, least_B1: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Scores and indices of what is above each row's least, or of the `most` best; padded with -inf and 0."""
+    row_A, column_A = (score_BN > least_B1).nonzero(as_tuple=True)
+    counts_B = row_A.bincount(minlength=len(score_BN))
+    width = int(counts_B.max())
+    if width > most:
+        return score_BN.topk(min(most, score_BN.shape[1]), dim=1)
+    place_A = torch.arange(len(row_A), device=row_A.device) - (counts_B.cumsum(0) - counts_B)[row_A]
+    best = score_BN.new_full((len(score_BN), width), -torch.inf)
+    index = torch.zeros_like(best, dtype=torch.int64)
+    best[row_A, place_A], index[row_A, place_A] = score_BN[row_A, column_A], column_A
+    return best, index
 
 
 @contextmanager
