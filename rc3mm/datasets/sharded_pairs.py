@@ -82,7 +82,7 @@ class ShardedPairs(VLDataset):
     ) -> None:
         super().__init__(seed=seed, pipeline=pipeline)
         steps = self.pipeline.transforms
-        self.pipeline.transforms = [_Checked() if isinstance(step, DecodeImage) else step for step in steps]
+        self.pipeline.transforms = [_Checked(step) if isinstance(step, DecodeImage) else step for step in steps]
         self.shards = ShardSet(path)
         manifest = self.shards.manifest
         self.source = source or manifest.kind
@@ -258,9 +258,12 @@ class ShardedPairs(VLDataset):
 class _Checked:
     """`DecodeImage` whose failure is the row's fault; other transforms' errors stay what they are."""
 
+    def __init__(self, decode: DecodeImage) -> None:
+        self.decode = decode
+
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         try:
-            sample['image'] = decode_image(sample)
+            sample['image'] = decode_image(sample, self.decode)
         except BadImageError as error:
             raise BadRowError(error.reason, f'{sample["image_id"]!r}: {error.detail}') from error
         sample.pop('image_bytes', None)
