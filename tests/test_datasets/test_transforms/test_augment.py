@@ -60,8 +60,7 @@ def test_boxes_move_with_their_pixels() -> None:
 def test_regions_that_leave_the_picture_are_dropped() -> None:
     boxes = np.array([[0, 0, 30, 60], [40, 0, 90, 60], [60, 0, 90, 60]], np.float32)
     regions = {'roi_boxes': boxes, 'roi_features': np.arange(3)[:, None], 'roi_class_probs': np.arange(6).reshape(3, 2)}
-    left_half = torch.nn.Identity()
-    changed = Augment([left_half])(sample(**regions))
+    changed = Augment([dict(type='Identity')])(sample(**regions))
     assert changed['roi_features'].ravel().tolist() == [0, 1, 2] and (changed['roi_boxes'] == boxes).all()
     seen = set()
     for seed in range(30):
