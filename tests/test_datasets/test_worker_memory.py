@@ -1,5 +1,6 @@
 """A worker holds no more memory at the end of an epoch than at its beginning, however many rows a set has."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -12,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from rc3mm.datasets import MixedSources, MixedSourceSampler, vl_collate
 from rc3mm.datasets.shards import ImageTextRecord
+from rc3mm.utils.frozen import frozen_objects
 from tests.test_datasets.test_shards.making import make_set
 
-ROWS, BATCH, WORKERS = 40_000, 250, 2
+ROWS, BATCH, WORKERS = 20_000, 200, 2
 
 
 class Listed(Dataset):
@@ -37,7 +39,8 @@ def private_megabytes(process: int) -> float:
 
 def growth(loader: DataLoader, batches: int) -> float:
     """Megabytes by which the private memory of the workers has grown since a tenth of the batches, at most."""
-    iterator: Any = iter(loader)
+    with frozen_objects():
+        iterator: Any = iter(loader)
 
     def after(count: int) -> Iterator[float]:
         for _ in islice(iterator, count):
@@ -64,3 +67,18 @@ def test_memory_of_workers_does_not_grow(tmp_path: Path) -> None:
     listed = DataLoader(Listed(), BATCH, shuffle=True, num_workers=WORKERS)
     batches = ROWS // BATCH - 2 * WORKERS  # all that is left are batches on their way
     assert growth(ours, batches) < 3 < growth(listed, batches)
+
+
+class Collecting(Dataset):
+    """A dataset during whose epoch Python collects its garbage."""
+
+    def __len__(self) -> int:
+        return 100
+
+    def __getitem__(self, index: int) -> int:
+        return gc.collect() if index > 20 else 0
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_collecting_garbage_copies_nothing_of_the_parent() -> None:
+    assert growth(DataLoader(Collecting(), None, num_workers=1), 100) < 3

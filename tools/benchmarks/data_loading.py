@@ -48,6 +48,7 @@ from rc3mm.datasets.roi import RoiManifest, begin_store, finish_store, write_sha
 from rc3mm.datasets.shards import ImageTextRecord, ShardWriter
 from rc3mm.registry import MODELS
 from rc3mm.structures.regions import Regions
+from rc3mm.utils.frozen import frozen_objects
 
 _CONSOLE = Console(stderr=True)
 _SIDE = 224
@@ -322,7 +323,8 @@ def compare(rates: dict[str, list[Rate]]) -> dict[str, dict[str, float]]:
 
 def worker_memory(loader: DataLoader, batches: int) -> dict[str, float]:
     """Megabytes of the largest worker, after a tenth of the batches and at the end."""
-    iterator: Any = iter(loader)
+    with frozen_objects():
+        iterator: Any = iter(loader)
     found = {}
     for when, count in (('early', -(-batches // 10)), ('late', batches - batches // 10)):
         for _ in islice(iterator, count):

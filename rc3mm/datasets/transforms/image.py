@@ -14,6 +14,8 @@ from rc3mm.registry import TRANSFORMS
 
 __all__ = ['DecodeImage', 'ResizeImage', 'RoiPixels']
 
+_NO_FRAME = (0xC4, 0xC8, 0xCC)  # markers of JPEG that lie among those of frames: tables, and what is reserved
+
 
 @TRANSFORMS.register_module()
 class DecodeImage:
@@ -57,19 +59,32 @@ class DecodeImage:
 
 def _decode(encoded: bytes, at_least: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels, uint8 (H, W, 3), and the width and height that the image really has."""
+    size = _size_of_jpeg(encoded)
+    if size is not None and (at_least is None or min(size) < 2 * at_least):
+        # The same library and the same pixels as Pillow's, in two thirds of the time.
+        try:
+            data = torch.frombuffer(bytearray(encoded), dtype=torch.uint8)
+            return decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy(), size
+        except RuntimeError:
+            pass  # Pillow knows more variants, and says what is wrong
     with Image.open(BytesIO(encoded)) as image:
         size = image.size
-        if image.format == 'JPEG' and image.mode in ('L', 'RGB'):
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
-            if image.size == size:
-                # The same library and the same pixels as Pillow's, a quarter sooner.
-                try:
-                    data = torch.frombuffer(bytearray(encoded), dtype=torch.uint8)
-                    return decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy(), size
-                except RuntimeError:
-                    pass  # Pillow knows more variants, and says what is wrong
+        if at_least is not None and image.format == 'JPEG':
+            image.draft(None, (at_least, at_least))
         return np.array(image.convert('RGB')), size
+
+
+def _size_of_jpeg(encoded: bytes) -> tuple[int, int] | None:
+    """Width and height of a grey or colour JPEG image that is not suspiciously large; None for all else."""
+    place = 2 if encoded[:2] == b'\xff\xd8' else len(encoded)
+    while place + 10 <= len(encoded) and encoded[place] == 0xFF:
+        marker = encoded[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            height, width = (int.from_bytes(encoded[place + k : place + k + 2], 'big') for k in (5, 7))
+            usual = encoded[place + 4] == 8 and encoded[place + 9] in (1, 3) and 0 < height * width
+            return (width, height) if usual and height * width <= (Image.MAX_IMAGE_PIXELS or np.inf) else None
+        place += 2 + int.from_bytes(encoded[place + 2 : place + 4], 'big')
+    return None
 
 
 def _scale_boxes(sample: dict[str, Any], height: int, width: int) -> None:
@@ -97,7 +112,8 @@ class ResizeImage:
         """Resize the sample's image."""
         height, width = sample['image'].shape[:2]
         if (height, width) != (self.size, self.size):
-            # PyTorch's kernel is within one level of Pillow's, in a fourth of the time; it writes channels first.
+            # PyTorch's kernel is within two levels of Pillow's (bar overshoots) in a fourth of the time, and writes
+            # channels first, as the model takes them.
             pixels = torch.from_numpy(np.require(sample['image'], requirements=['C', 'W'])).permute(2, 0, 1)
             resized = interpolate(pixels[None], (self.size, self.size), mode='bicubic', antialias=True)
             sample['image'] = resized[0].permute(1, 2, 0).numpy()
