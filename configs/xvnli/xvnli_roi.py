@@ -25,7 +25,7 @@ regions = f'{data_root}/regions/flickr30k'
 load = dict(
     type=LoadRegions, feature_dim=2048, num_regions=36, source=dict(type=RoiStore, path=regions, feature_dim=2048)
 )
-roi_pipeline = [dict(type=DecodeImage), load, dict(type=ResizeImage, size=image_size), tokenize, pack]
+roi_pipeline = [visual[0], load, visual[1], tokenize, pack]
 train_dataloader['dataset']['sources']['xvnli'].update(pipeline=roi_pipeline)
 val_dataloader['dataset'].update(pipeline=roi_pipeline)
 test_dataloader['dataset'].update(pipeline=roi_pipeline)

@@ -24,6 +24,7 @@ from rc3mm.datasets.roi import RoiStore
 from rc3mm.datasets.samplers import EvalSampler, MixedSourceSampler
 from rc3mm.datasets.sharded_pairs import ShardedPairs
 from rc3mm.datasets.transforms import (
+    Augment,
     Conceal,
     DecodeImage,
     DetectorImage,
@@ -45,6 +46,7 @@ __all__ = [
     'NLVR2',
     'XGQA',
     'XVNLI',
+    'Augment',
     'Conceal',
     'DecodeImage',
     'DetectorImage',

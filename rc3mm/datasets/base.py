@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from rc3mm.datasets.transforms.image import DecodeImage
+from rc3mm.datasets.transforms.regions import check_detector_sees_all
 from rc3mm.datasets.transforms.text import Tokenize
 from rc3mm.registry import TRANSFORMS
 from rc3mm.structures import Draw
@@ -23,6 +24,7 @@ class Compose:
 
     Raises:
         TypeError: If one is neither or its config builds something that cannot be called.
+        ValueError: If a detector would see images that `DecodeImage` reads smaller than they are.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any] | Transform] = ()) -> None:
@@ -32,6 +34,7 @@ class Compose:
             if not callable(built):
                 raise TypeError(f'a transform must be callable or a config dict, not {type(built).__name__}')
             self.transforms.append(built)
+        check_detector_sees_all(self.transforms)
 
     def __call__(self, sample: dict[str, Any]) -> Any:
         """Apply all transforms.

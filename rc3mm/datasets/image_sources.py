@@ -67,8 +67,12 @@ class ImageSource(Protocol):
         """`image_id` and one of `image_path`, `image_bytes` and `image` of an index within range(len(self))."""
 
 
-def decode_image(sample: dict[str, Any]) -> np.ndarray:
+def decode_image(sample: dict[str, Any], decode: DecodeImage | None = None) -> np.ndarray:
     """The pixels of a sample, uint8 RGB of shape (H, W, 3), as `DecodeImage` gives them.
+
+    Args:
+        sample: with `image_path`, `image_bytes` or `image`; it is left as it is.
+        decode: another `DecodeImage` than one that keeps the size.
 
     Raises:
         BadImageError: the file is missing or empty, no image, cut short, or otherwise broken.
@@ -82,7 +86,7 @@ def decode_image(sample: dict[str, Any]) -> np.ndarray:
         if (os.path.getsize(path) if encoded is None else len(encoded)) == 0:
             raise BadImageError('empty file', 'it has 0 bytes')
         try:
-            sample = DecodeImage()(dict(sample))
+            sample = (decode or DecodeImage())(dict(sample))
         except (ValueError, SyntaxError) as error:
             raise _explained(error.__cause__ or error) from error
     image = sample['image']

@@ -77,4 +77,8 @@ class MixedSources(Dataset):
         Args:
             draws: one a sample; the loader has `batch_size=None`, so the sampler decides on whole batches.
         """
+        sources = {draw.source for draw in draws}
+        together = getattr(self._by_number[draws[0].source], '__getitems__', None) if len(sources) == 1 else None
+        if together is not None:
+            return together(draws)
         return [self._by_number[draw.source][draw] for draw in draws]

@@ -82,7 +82,7 @@ class ShardedPairs(VLDataset):
     ) -> None:
         super().__init__(seed=seed, pipeline=pipeline)
         steps = self.pipeline.transforms
-        self.pipeline.transforms = [_Checked() if isinstance(step, DecodeImage) else step for step in steps]
+        self.pipeline.transforms = [_Checked(step) if isinstance(step, DecodeImage) else step for step in steps]
         self.shards = ShardSet(path)
         manifest = self.shards.manifest
         self.source = source or manifest.kind
@@ -210,11 +210,29 @@ class ShardedPairs(VLDataset):
 
     def __getitem__(self, item: int | Draw) -> Any:
         """See `VLDataset`; a row whose image `DecodeImage` refuses is replaced."""
-        index = range(len(self))[item.index if isinstance(item, Draw) else item]
-        draw = item if isinstance(item, Draw) else Draw(index, (self.seed, index))
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[int | Draw]) -> list[Any]:
+        """Several samples, the same as one by one; drawing their texts together takes a fraction of the time.
+
+        Args:
+            items: all indices or all draws of one sampler, as a loader asks for them.
+        """
+        indices = [range(len(self))[item.index if isinstance(item, Draw) else item] for item in items]
+        draws = [
+            item if isinstance(item, Draw) else Draw(index, (self.seed, index))
+            for item, index in zip(items, indices, strict=True)
+        ]
+        pairs: list[Any] = [None] * len(items)
+        if not self.all_texts:
+            pairs = self._pairs(self._row_numbers(np.array(indices, np.int64)), [draw.seed for draw in draws]).tolist()
+        return [self._load(*one) for one in zip(indices, draws, pairs, strict=True)]
+
+    def _load(self, index: int, draw: Draw, pair: Sequence[int] | None) -> Any:
+        """The sample of an index, or of the next good row, after the pipeline; `pair` is that of the index."""
 
         def load(place: int) -> Any:
-            sample = self._sample(place, draw.seed)
+            sample = self._sample(place, draw.seed, pair if place == index else None)
             sample['rng'] = np.random.default_rng(draw.seed)
             if draw.iteration is not None:
                 sample['iteration'], sample['step_seed'] = draw.iteration, draw.step_seed
@@ -234,21 +252,23 @@ class ShardedPairs(VLDataset):
         numbers = uniforms([(*seed, _TEXT_STREAM) for seed in seeds], NUM_UNIFORMS)
         return self.drawer.draw(rows_N, numbers)
 
-    def _sample(self, index: int, seed: tuple[int, ...]) -> dict[str, Any]:
+    def _sample(self, index: int, seed: tuple[int, ...], pair: Sequence[int] | None = None) -> dict[str, Any]:
         record = self.shards.record(self._row(index))
-        sample = {'image_id': record.image_id, 'source': self.source, **self._text_keys(record, index, seed)}
+        sample = {'image_id': record.image_id, 'source': self.source, **self._text_keys(record, index, seed, pair)}
         if record.image_bytes is not None:
             sample['image_bytes'] = record.image_bytes
         elif record.image_path is not None:
             sample['image_path'] = os.path.join(self.image_root, record.image_path)
         return sample
 
-    def _text_keys(self, record: ImageTextRecord, index: int, seed: tuple[int, ...]) -> dict[str, Any]:
-        """`texts`, and `relevance` if it was asked for."""
+    def _text_keys(
+        self, record: ImageTextRecord, index: int, seed: tuple[int, ...], pair: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """`texts`, and `relevance` if it was asked for; the pair is drawn unless it is given."""
         if self.all_texts:
             return {'texts': [text for text in record.texts if text[0] in self.languages]}
         row = self._row(index)
-        first, second = self._pairs(np.array([row]), [seed])[0].tolist()
+        first, second = self._pairs(np.array([row]), [seed])[0].tolist() if pair is None else pair
         keys: dict[str, Any] = {'texts': [record.texts[first], record.texts[second]]}
         if self.scores is not None:
             keys['relevance'] = self.scores[row][min(first, second), max(first, second)]
@@ -258,9 +278,12 @@ class ShardedPairs(VLDataset):
 class _Checked:
     """`DecodeImage` whose failure is the row's fault; other transforms' errors stay what they are."""
 
+    def __init__(self, decode: DecodeImage) -> None:
+        self.decode = decode
+
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         try:
-            sample['image'] = decode_image(sample)
+            sample['image'] = decode_image(sample, self.decode)
         except BadImageError as error:
             raise BadRowError(error.reason, f'{sample["image_id"]!r}: {error.detail}') from error
         sample.pop('image_bytes', None)

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.runner import IterBasedTrainLoop
 
 from rc3mm.registry import LOOPS
+from rc3mm.utils.frozen import frozen_objects
 from rc3mm.utils.rng import preserved_rng, set_rng_state
 
 __all__ = ['RC3TrainLoop']
@@ -39,7 +40,8 @@ class RC3TrainLoop(IterBasedTrainLoop):
             )  # whose parts of a stream are read by different workers
         if self._iter > 0 and self._validation_is_due():
             self._validate()  # the checkpoint was written before this evaluation could run
-        batches = iter(self.dataloader)
+        with frozen_objects():
+            batches = iter(self.dataloader)
         if self.runner.resumed_rng is not None:
             states = self.runner.resumed_rng
             set_rng_state(states[self.runner.rank % len(states)])

@@ -1,5 +1,6 @@
 """Transforms: each states its required, added and modified keys; `PackVLInputs` is the last."""
 
+from rc3mm.datasets.transforms.augment import Augment
 from rc3mm.datasets.transforms.image import DecodeImage, ResizeImage, RoiPixels
 from rc3mm.datasets.transforms.known_relevance import KnownRelevance
 from rc3mm.datasets.transforms.packing import PackVLInputs
@@ -9,6 +10,7 @@ from rc3mm.datasets.transforms.tasks import Conceal, EachImage, MaskSource, Toke
 from rc3mm.datasets.transforms.text import MaskTokens, Tokenize
 
 __all__ = [
+    'Augment',
     'Conceal',
     'DecodeImage',
     'DetectorImage',

@@ -5,22 +5,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch.nn.functional import interpolate
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from rc3mm.registry import TRANSFORMS
 
 __all__ = ['DecodeImage', 'ResizeImage', 'RoiPixels']
+
+_NO_FRAME = (0xC4, 0xC8, 0xCC)  # markers of JPEG that lie among those of frames: tables, and what is reserved
 
 
 @TRANSFORMS.register_module()
 class DecodeImage:
     """Encoded bytes or a path -> RGB pixels.
 
-    Required keys: `image_bytes` or `image_path`. Added keys: `image` (uint8, HWC).
+    Required keys: `image_bytes` or `image_path`. Added keys: `image` (uint8, HWC). Modified keys: `roi_boxes` if
+    present, scaled along where an image is read smaller.
+
+    Args:
+        at_least: JPEG images are read at a half, a quarter or an eighth of their size, as far as no side falls below so
+            many pixels; None for the size that they have. Name the side that `ResizeImage` makes. Before a random crop
+            name more: a crop of a share s of the area, with sides in a ratio of up to r, has sides of at least
+            `at_least` * sqrt(s / r). A detector (`DetectorImage`) needs images as they are.
 
     Raises:
-        ValueError: the image cannot be decoded; the message names it.
+        ValueError: the image cannot be decoded; the message names it. Or `at_least` is below 1.
     """
+
+    def __init__(self, at_least: int | None = None) -> None:
+        if at_least is not None and at_least < 1:
+            raise ValueError(
+                f'at_least must be at least 1 pixel, or None for the size that images have, got {at_least}'
+            )
+        self.at_least = at_least
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Decode the sample's image."""
@@ -30,17 +49,55 @@ class DecodeImage:
             raise KeyError(f'DecodeImage needs image_bytes or image_path; sample {sample.get("image_id")} has neither')
         try:
             encoded = Path(path).read_bytes() if path is not None else encoded
-            with Image.open(BytesIO(encoded)) as image:
-                sample['image'] = np.asarray(image.convert('RGB'))
+            sample['image'], (width, height) = _decode(encoded, self.at_least)
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
             name = sample.get('image_path', sample.get('image_id'))
             raise ValueError(f'image {name} cannot be decoded: {error}') from error
+        _scale_boxes(sample, height, width)
         return sample
+
+
+def _decode(encoded: bytes, at_least: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """Pixels, uint8 (H, W, 3), and the width and height that the image really has."""
+    size = _size_of_jpeg(encoded)
+    if size is not None and (at_least is None or min(size) < 2 * at_least):
+        # The same library and the same pixels as Pillow's, in two thirds of the time.
+        try:
+            data = torch.frombuffer(bytearray(encoded), dtype=torch.uint8)
+            return decode_jpeg(data, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy(), size
+        except RuntimeError:
+            pass  # Pillow knows more variants, and says what is wrong
+    with Image.open(BytesIO(encoded)) as image:
+        size = image.size
+        if at_least is not None and image.format == 'JPEG':
+            image.draft(None, (at_least, at_least))
+        return np.array(image.convert('RGB')), size
+
+
+def _size_of_jpeg(encoded: bytes) -> tuple[int, int] | None:
+    """Width and height of a grey or colour JPEG image that is not suspiciously large; None for all else."""
+    place = 2 if encoded[:2] == b'\xff\xd8' else len(encoded)
+    while place + 10 <= len(encoded) and encoded[place] == 0xFF:
+        marker = encoded[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            height, width = (int.from_bytes(encoded[place + k : place + k + 2], 'big') for k in (5, 7))
+            usual = encoded[place + 4] == 8 and encoded[place + 9] in (1, 3) and 0 < height * width
+            return (width, height) if usual and height * width <= (Image.MAX_IMAGE_PIXELS or np.inf) else None
+        place += 2 + int.from_bytes(encoded[place + 2 : place + 4], 'big')
+    return None
+
+
+def _scale_boxes(sample: dict[str, Any], height: int, width: int) -> None:
+    """Turn boxes in pixels of an image of such a size into those of the sample's image, in place."""
+    new_height, new_width = sample['image'].shape[:2]
+    if 'roi_boxes' in sample and (new_height, new_width) != (height, width):
+        scale = np.array([new_width / width, new_height / height] * 2, dtype=np.float32)
+        sample['roi_boxes'] = sample['roi_boxes'] * scale
 
 
 @TRANSFORMS.register_module()
 class ResizeImage:
-    """Resize to a square, as ViTs take it; boxes in pixels are scaled along.
+    """Resize to a square, as ViTs take it (bicubic, antialiased); boxes in pixels are scaled along.
 
     Required keys: `image`. Modified keys: `image`, `roi_boxes` if present.
 
@@ -55,11 +112,12 @@ class ResizeImage:
         """Resize the sample's image."""
         height, width = sample['image'].shape[:2]
         if (height, width) != (self.size, self.size):
-            resized = Image.fromarray(sample['image']).resize((self.size, self.size), Image.Resampling.BICUBIC)
-            sample['image'] = np.asarray(resized)
-            if 'roi_boxes' in sample:
-                scale = np.array([self.size / width, self.size / height] * 2, dtype=np.float32)
-                sample['roi_boxes'] = sample['roi_boxes'] * scale
+            # PyTorch's kernel is within two levels of Pillow's (bar overshoots) in a fourth of the time, and writes
+            # channels first, as the model takes them.
+            pixels = torch.from_numpy(np.require(sample['image'], requirements=['C', 'W'])).permute(2, 0, 1)
+            resized = interpolate(pixels[None], (self.size, self.size), mode='bicubic', antialias=True)
+            sample['image'] = resized[0].permute(1, 2, 0).numpy()
+            _scale_boxes(sample, height, width)
         return sample
 
 

@@ -5,11 +5,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rc3mm.datasets.transforms.image import DecodeImage
 from rc3mm.registry import DATASETS, TRANSFORMS
 from rc3mm.structures import Regions
 from rc3mm.utils.resize import resize_for_detector
 
-__all__ = ['DetectorImage', 'LoadRegions']
+__all__ = ['DetectorImage', 'LoadRegions', 'check_detector_sees_all']
 
 
 class _Source(Protocol):
@@ -140,3 +141,17 @@ class DetectorImage:
         sample['image_size'] = image.shape[:2]
         sample['detector_image'] = resize_for_detector(image, self.scale, self.keep_ratio)
         return sample
+
+
+def check_detector_sees_all(transforms: Sequence[Any]) -> None:
+    """Refuse a pipeline whose detector would see images that were read smaller than they are.
+
+    Raises:
+        ValueError: there are both a `DetectorImage` and a `DecodeImage` with `at_least`.
+    """
+    smaller = any(isinstance(step, DecodeImage) and step.at_least is not None for step in transforms)
+    if smaller and any(isinstance(step, DetectorImage) for step in transforms):
+        raise ValueError(
+            'DetectorImage needs images in the size that they have, as a store of regions was made of; leave '
+            '`at_least` of DecodeImage out'
+        )

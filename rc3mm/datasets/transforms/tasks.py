@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rc3mm.datasets.tokenizers import load_tokenizer
+from rc3mm.datasets.transforms.regions import check_detector_sees_all
 from rc3mm.registry import TRANSFORMS
 
 __all__ = ['Conceal', 'EachImage', 'TokenizeTarget']
@@ -23,6 +24,7 @@ class EachImage:
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         self.transforms = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in transforms]
+        check_detector_sees_all(self.transforms)
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Transform the sample's images."""

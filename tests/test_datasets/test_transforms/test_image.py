@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from rc3mm.datasets import DecodeImage, EmojiStrict, ResizeImage, RoiPixels
 
@@ -38,6 +38,80 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     encoded = encode(pixels(), 'TIFF' if mode == 'CMYK' else 'PNG', mode)
     image = DecodeImage()({'image_bytes': encoded})['image']
     assert image.shape == (20, 30, 3) and image.dtype == np.uint8 and image.std() > 0
+
+
+def scene(width: int, height: int, kind: str = 'JPEG', mode: str = 'RGB', **options: Any) -> bytes:
+    """A picture with smooth parts, edges and texture, encoded."""
+    image = EmojiStrict(num_scenes=1, level='hard', image_size=max(width, height)).get_sample(0)['image'][
+        :height, :width
+    ]
+    noise = Image.fromarray(pixels(height, width)).filter(ImageFilter.GaussianBlur(1.5))
+    textured = Image.fromarray((image * 0.7 + np.asarray(noise) * 0.3).astype(np.uint8))
+    buffer = BytesIO()
+    textured.convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def by_pillow(encoded: bytes) -> np.ndarray:
+    with Image.open(BytesIO(encoded)) as image:
+        return np.asarray(image.convert('RGB'))
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'progressive': True}, {'subsampling': 0, 'quality': 95}, {'mode': 'L'}], ids=str
+)
+def test_jpeg_pixels_are_those_of_pillow(options: dict[str, Any]) -> None:
+    encoded = scene(131, 77, **options)
+    assert (DecodeImage()({'image_bytes': encoded})['image'] == by_pillow(encoded)).all()
+
+
+@pytest.mark.parametrize('keep', [2, 300, -40])
+def test_a_jpeg_cut_short_is_refused(keep: int) -> None:
+    for at_least in (None, 16):
+        with pytest.raises(ValueError, match='image a cannot be decoded'):
+            DecodeImage(at_least)({'image_id': 'a', 'image_bytes': scene(64, 48)[:keep]})
+
+
+@pytest.mark.parametrize(
+    ('width', 'height', 'at_least', 'shape'),
+    [
+        (500, 375, 224, (375, 500)),  # a half would be too low
+        (640, 480, 224, (240, 320)),
+        (640, 480, 60, (60, 80)),
+        (645, 485, 20, (61, 81)),  # an eighth is the least, rounded up
+        (640, 480, None, (480, 640)),
+    ],
+)
+def test_jpeg_images_are_read_smaller_but_not_too_small(
+    width: int, height: int, at_least: int | None, shape: tuple[int, int]
+) -> None:
+    encoded = scene(width, height)
+    sample = {'image_bytes': encoded, 'roi_boxes': np.array([[0, 0, width, height]], np.float32)}
+    sample = DecodeImage(at_least)(sample)
+    assert sample['image'].shape[:2] == shape and min(shape) >= (at_least or 0)
+    assert sample['roi_boxes'].tolist() == [[0, 0, shape[1], shape[0]]]
+
+
+@pytest.mark.parametrize(('width', 'height'), [(448, 448), (640, 480), (1000, 460)])
+def test_what_a_reduced_image_differs_by_is_bounded(width: int, height: int) -> None:
+    encoded = scene(width, height, quality=90)
+    full, reduced = (
+        ResizeImage(224)(DecodeImage(at_least)({'image_bytes': encoded}))['image'].astype(float)
+        for at_least in (None, 224)
+    )
+    assert np.abs(full - reduced).mean() < 2 and (np.abs(full - reduced) < 16).mean() > 0.999
+    assert not (full == reduced).all()
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'WEBP'])
+def test_other_formats_keep_their_size(kind: str) -> None:
+    encoded = scene(200, 100, kind)
+    assert (DecodeImage(10)({'image_bytes': encoded})['image'] == by_pillow(encoded)).all()
+
+
+def test_a_side_must_be_positive() -> None:
+    with pytest.raises(ValueError, match='at_least must be at least 1 pixel'):
+        DecodeImage(0)
 
 
 def with_size(encoded: bytes, width: int) -> bytes:
@@ -82,6 +156,22 @@ def test_resizing_keeps_boxes_on_their_part_of_the_image(height: int, width: int
     assert sample['image'].shape == (size, size, 3) and sample['image'].dtype == np.uint8
     assert sample['roi_boxes'].dtype == np.float32
     np.testing.assert_allclose(sample['roi_boxes'] / size, shares, atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
+def test_resizing_is_that_of_pillow_within_two_levels(height: int, width: int, size: int) -> None:
+    image = 85 + pixels(height, width) // 3  # what overshoots black or white is cut off at other moments
+    expected = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC), np.int16)
+    assert np.abs(ResizeImage(size)({'image': image})['image'] - expected).max() <= 2
+
+
+def test_resizing_takes_any_array() -> None:
+    image = pixels(40, 60)
+    expected = ResizeImage(32)({'image': image.copy()})['image']
+    image.flags.writeable = False
+    for same in (image, np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0), np.repeat(image, 2, 0)[::2]):
+        assert (ResizeImage(32)({'image': same})['image'] == expected).all()
 
 
 def test_resizing_moves_pixels_with_their_boxes() -> None:

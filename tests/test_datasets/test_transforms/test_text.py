@@ -199,3 +199,22 @@ def test_what_cannot_be_masked_is_named(bert: str, tmp_path: Path) -> None:
         MaskTokens(bert, ('pair',))(sample_of(bert, 'w1'))
     with pytest.raises(ValueError, match=f'{tmp_path.name}" has no mask token'):
         MaskTokens(word_tokenizer(tmp_path, 'bert', mask=False))
+
+
+@pytest.mark.parametrize('name', ['emoji', 'bert'])
+def test_ids_are_those_of_the_tokenizer_itself(name: str, bert: str) -> None:
+    name = bert if name == 'bert' else name
+    texts = [
+        '',
+        'w1',
+        'a dog and a violin on a red sofa',
+        ' '.join(WORDS),
+        '犬とヴァイオリン',
+        '<mask> [MASK] </s> [SEP]',
+    ]
+    own = load_tokenizer(name)
+    for max_length in (80, 7, 3, 80):  # the instance is shared: each asks for what it wants
+        expected = own(texts, truncation=True, max_length=max_length)['input_ids']
+        own(texts, padding=True)
+        assert Tokenize(name, max_length).encode(texts) == expected
+        assert own(texts)['input_ids'] == Tokenize(name, 1000).encode(texts)
