@@ -19,7 +19,7 @@ WORKERS ?= auto
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart suite detector test check format clean
+.PHONY: help setup quickstart suite bench detector test check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ quickstart: $(READY) ## pre-train the tiny model on EmojiScenes, test it zero-sh
 suite: $(READY) ## tune the quickstart's model on five tasks, test them in six languages, draw the table
 	@test -f work_dirs/pretrain_tiny/iter_2000.pth || $(RUN) tools/train.py configs/rc3/pretrain_tiny.py
 	$(RUN) tools/evaluate_suite.py configs/suites/emoji_scenes.py --jobs 2
+
+bench: $(READY) ## measure training steps, loading and evaluation on this machine (a quarter of an hour; leave it alone)
+	$(RUN) tools/benchmarks/run_all.py
 
 detector: $(READY) ## train the ROI detector of EmojiScenes anew (5 minutes); its weights ship with the package
 	$(RUN) tools/dataset_converters/export_emoji_coco.py data/emoji_coco

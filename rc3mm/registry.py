@@ -15,6 +15,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -31,6 +32,7 @@ __all__ = [
     'OPTIM_WRAPPER_CONSTRUCTORS',
     'RELEVANCE_SCORERS',
     'RUNNERS',
+    'STRATEGIES',
     'TRANSFORMS',
 ]
 
@@ -45,6 +47,7 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['rc3mm.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['rc3mm.engine'])
 LOG_PROCESSORS = Registry('log processor', parent=MMENGINE_LOG_PROCESSORS, locations=['rc3mm.engine'])
 RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, locations=['rc3mm.engine'])
+STRATEGIES = Registry('strategy', parent=MMENGINE_STRATEGIES, locations=['rc3mm.engine'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, locations=['rc3mm.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor', parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, locations=['rc3mm.engine']

@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from rc3mm.utils.checkpoint import UnsafeCheckpointError, read_checkpoint
+from rc3mm.utils.shards import check_shards
 
 __all__ = [
     'CommandLineError',
@@ -34,6 +35,7 @@ _LIVE = {name for name in inspect.signature(Runner.__init__).parameters if name 
     'roi_extractor',
     'test_after_train',
     'model_wrapper_cfg',
+    'strategy',
     'compile',
     'activation_checkpointing',
     'efficient_conv_bn_eval',
@@ -136,7 +138,9 @@ def check_checkpoint(path: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch remarks on strange pickles, where our one line says more
-            read_checkpoint(path)
+            checkpoint = read_checkpoint(path, whole=False)
+        if 'shards' in checkpoint:  # put together later, if at all
+            check_shards(checkpoint['shards'], Path(path))
     except (FileNotFoundError, UnsafeCheckpointError, ValueError) as error:
         raise CommandLineError(' '.join(str(error).split())) from error
 

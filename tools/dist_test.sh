@@ -8,6 +8,7 @@ usage: $0 CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
 
   $0 configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth 8
   $0 configs/rc3/pretrain_tiny.py work_dirs/pretrain_tiny/iter_600.pth 8 --form roi --out results.json
+  NNODES=2 NODE_RANK=0 MASTER_ADDR=node0 $0 configs/rc3/pretrain_tiny.py CHECKPOINT 8     # on node0; NODE_RANK=1 on the other
 
 environment: NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1), PORT (29500), PYTHON (python), OMP_NUM_THREADS
 USAGE

@@ -2,10 +2,12 @@
 
 import argparse
 
+import torch
 from cli import CommandLineError, add_common_arguments, check_checkpoint, load_config, run_main
 from mmengine.config import Config
 
 from rc3mm.registry import RUNNERS
+from rc3mm.utils.allocator import keep_freed_memory
 from rc3mm.utils.checkpoint import find_latest_checkpoint
 from rc3mm.utils.requirements import check_required_files
 
@@ -55,6 +57,8 @@ def main() -> None:
     """Train, then test if the config says so: the best weights where validation chooses some, else the last ones."""
     cfg = training_config(parse_args())
     check_required_files(cfg)
+    if not torch.cuda.is_available():
+        keep_freed_memory()  # or a step on a CPU spends a good part of its time in the kernel, see there
     if cfg.get('load_from') and not cfg.resume:
         check_checkpoint(cfg.load_from)
     runner = RUNNERS.build(cfg)

@@ -3,7 +3,7 @@
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from rc3mm.engine import RC3CheckpointHook, RC3LogProcessor, RC3Runner, RegionCoverageHook, ReportHook
+from rc3mm.engine import DataParallel, RC3CheckpointHook, RC3LogProcessor, RC3Runner, RegionCoverageHook, ReportHook
 
 default_scope = 'rc3mm'
 runner_type = RC3Runner
@@ -13,6 +13,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),  # without a GPU the runner uses gloo
 )
+# How several processes share the model: DataParallel, FSDP2 or DeepSpeed (docs/scaling.md); one process has it whole.
+strategy = dict(type=DataParallel)
 
 default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),

@@ -2,7 +2,7 @@
 
 Command:  python tools/evaluate_suite.py configs/suites/emoji_scenes.py
           (or make suite, which runs the quickstart first if there is no checkpoint yet)
-Time:     22 minutes on 2 CPU cores: twelve trainings, two at a time
+Time:     17 minutes on 2 CPU cores: twelve trainings, two at a time
 Result:   docs/tasks/twins.md; it writes a table, results.json, table.csv, table.md, table.tex and chart.png to
           work_dirs/emoji_scenes
 """

@@ -28,12 +28,12 @@ def vl_collate(samples: Sequence[dict[str, Any]], pad_id: int = 1, share_images:
         `image_size` (B, 2), height and width; `roi_features` (B, R, F), `roi_boxes` (B, R, 4), `roi_mask` (B, R),
         `roi_missing` (the rows without regions), `roi_class_probs` (B, R, C + 1); `text_ids` and `text_mask` (M, T),
         all texts of the first image first, and `text_lengths`, a list of M; `masked_single`/`masked_pair`: `ids` and
-        `mask` (B, T), `positions` (K,) flat, `labels` (K,), `lengths`, a list of B; `relevance` (B,); `label`
-        (B,); `target_ids` and `target_mask` (B, L); `iteration` and `step_seed` (numbers); `roi_only` (True: images are
-        there for want of regions alone). With `images`, an item has I of them: `images_per_item` is I, and what is said
-        of B above holds for B x I images, all of the first item first. With `share_images`, what belongs to images is
-        said of the different ones, in the order in which they come, and `image_index` (B,), or (B x I,), tells that of
-        each item or image.
+        `mask` (B, T), `positions` (K,) flat, ascending, `labels` (K,), `lengths` and `counts` (of positions), lists of
+        B; `relevance` (B,); `label` (B,); `target_ids` and `target_mask` (B, L); `iteration` and `step_seed` (numbers);
+        `roi_only` (True: images are there for want of regions alone). With `images`, an item has I of them:
+        `images_per_item` is I, and what is said of B above holds for B x I images, all of the first item first. With
+        `share_images`, what belongs to images is said of the different ones, in the order in which they come, and
+        `image_index` (B,), or (B x I,), tells that of each item or image.
 
     Raises:
         ValueError: the samples come from several sources, differ in their keys or in how many images they have, or
@@ -128,7 +128,9 @@ def _masked(values: list[dict[str, Tensor]], pad_id: int, key: str) -> dict[str,
     ids, mask = _pad(rows, pad_id)
     positions = torch.cat([value['positions'] + row * ids.shape[1] for row, value in enumerate(values)])
     labels = torch.cat([value['labels'] for value in values])
-    return {key: {'ids': ids, 'mask': mask, 'positions': positions, 'labels': labels, 'lengths': _lengths(rows)}}
+    counts = [len(value['positions']) for value in values]
+    tokens = {'ids': ids, 'mask': mask, 'lengths': _lengths(rows)}
+    return {key: {**tokens, 'positions': positions, 'labels': labels, 'counts': counts}}
 
 
 def _relevance(values: list[float], pad_id: int) -> dict[str, Tensor]:

@@ -10,10 +10,14 @@ from rc3mm.engine.param_groups import GroupedOptimWrapperConstructor
 from rc3mm.engine.prediction_loop import PredictionLoop
 from rc3mm.engine.retrieval_loop import RetrievalLoop
 from rc3mm.engine.runner import RC3Runner
+from rc3mm.engine.strategies import FSDP2, DataParallel, DeepSpeed, Strategy
 from rc3mm.engine.train_loop import RC3TrainLoop
 
 __all__ = [
+    'FSDP2',
     'BFloat16OptimWrapper',
+    'DataParallel',
+    'DeepSpeed',
     'EvaluationLoop',
     'EvaluationSuite',
     'FusedLoop',
@@ -26,4 +30,5 @@ __all__ = [
     'RegionCoverageHook',
     'ReportHook',
     'RetrievalLoop',
+    'Strategy',
 ]

@@ -9,6 +9,7 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from rc3mm.models.layers.cpu_attention import speed_up_bfloat16_attention
 from rc3mm.registry import OPTIM_WRAPPERS
 
 __all__ = ['BFloat16OptimWrapper']
@@ -18,8 +19,14 @@ __all__ = ['BFloat16OptimWrapper']
 class BFloat16OptimWrapper(OptimWrapper):
     """Forward passes under bfloat16 autocast; parameters and optimiser stay float32, and no loss scaling is needed.
 
-    MMEngine's `AmpOptimWrapper` asks for a GPU; use that one for float16. Arguments are those of `OptimWrapper`.
+    MMEngine's `AmpOptimWrapper` asks for a GPU; use that one for float16. Arguments are those of `OptimWrapper`. On a
+    CPU it also has gradients of attention computed faster, see `speed_up_bfloat16_attention`.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if get_device() == 'cpu':
+            speed_up_bfloat16_attention()
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[Any]:

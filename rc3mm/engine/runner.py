@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import subprocess
 import time
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import mmengine
 import torch
 import torch.distributed as dist
 from mmengine.dist import barrier
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -19,12 +21,13 @@ from torch import nn
 
 from rc3mm.engine.hooks.checkpoint import RC3CheckpointHook
 from rc3mm.engine.message_hub import pack_message_hub, unpack_message_hub
-from rc3mm.registry import RUNNERS
-from rc3mm.utils.checkpoint import find_latest_checkpoint, load_state_dict, read_checkpoint, write_checkpoint
+from rc3mm.engine.strategies import DataParallel, Strategy
+from rc3mm.registry import RUNNERS, STRATEGIES
+from rc3mm.utils.checkpoint import find_latest_checkpoint
 from rc3mm.utils.rng import get_rng_state
 from rc3mm.version import __version__
 
-__all__ = ['RC3Runner']
+__all__ = ['RC3Runner', 'first_host']
 
 _RANK_VARIABLES = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -55,6 +58,7 @@ class RC3Runner(Runner):
         resumed_rng: states to restore when training starts, one a rank, or None.
     """
 
+    model: Any
     chosen: str | None = None
     evaluation_rng: dict[str, Any] | None = None
     _load_from: str | None
@@ -93,7 +97,7 @@ class RC3Runner(Runner):
             if source not in os.environ:
                 raise RuntimeError(f'launcher "{self.launcher}" was named, but {source} is not set')
             os.environ.setdefault(target, os.environ[source])
-        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        os.environ.setdefault('MASTER_ADDR', first_host(os.environ.get('SLURM_JOB_NODELIST')))
         os.environ.setdefault('MASTER_PORT', '29500')
         dist.init_process_group('gloo')
 
@@ -110,20 +114,48 @@ class RC3Runner(Runner):
                 handler.addFilter(lambda record: record.getMessage().count('\n') < 5)
         return logger
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """As the base class; on CPUs no device ids are passed, and unused parameters are expected.
+    @cached_property
+    def strategy(self) -> Strategy:
+        """How the model is spread over the processes: the config's `strategy`; with one process it is whole.
 
-        Which objectives run depends on a batch's source, so most batches leave some parameters without gradient.
+        Raises:
+            TypeError: the config names something that is no strategy of rc3mm.
         """
-        if self.distributed and not is_model_wrapper(model):
-            model_wrapper_cfg = dict(model_wrapper_cfg or {})
-            if model_wrapper_cfg.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
-                model_wrapper_cfg.setdefault('type', 'MMDistributedDataParallel')
-                model_wrapper_cfg.setdefault('find_unused_parameters', True)
-                model_wrapper_cfg.setdefault('broadcast_buffers', False)
-                if not torch.cuda.is_available():
-                    model_wrapper_cfg['device_ids'] = None
-        return super().wrap_model(model_wrapper_cfg, model)
+        config = {'type': DataParallel, **(self.cfg.get('strategy') or {})} if self.distributed else {}
+        kind = config.get('type', DataParallel)
+        kind = STRATEGIES.get(kind) if isinstance(kind, str) else kind
+        if not (isinstance(kind, type) and issubclass(kind, Strategy)):
+            raise TypeError(f"strategy.type={config['type']!r} is none of rc3mm's: {sorted(STRATEGIES.module_dict)}")
+        return STRATEGIES.build({**config, 'type': kind})
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """As the base class; the config's `strategy` says how, with `model_wrapper_cfg` for more of its options."""
+        if not self.distributed or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        wrap = super().wrap_model
+        return self.strategy.wrap(model, lambda config: wrap({**config, **(model_wrapper_cfg or {})}, model))
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """As the base class; the strategy may put itself between model and optimiser.
+
+        Raises:
+            ValueError: a hook would copy a model that is spread over processes.
+        """
+        if self.strategy.sharded and any(isinstance(hook, EMAHook) for hook in self.hooks):
+            raise ValueError('EMAHook copies the whole model, which a sharded one has nowhere: leave one of them out')
+        built = super().build_optim_wrapper(optim_wrapper)
+        if built is not optim_wrapper:
+            self.model, built = self.strategy.bind(self.model, built)
+        return built
+
+    def _init_model_weights(self) -> None:
+        if not self.strategy.initialises:
+            super()._init_model_weights()
+
+    def test(self) -> dict[str, float]:
+        """As the base class, with the model whole on every process."""
+        with self.strategy.whole(self.model):
+            return dict(super().test())
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """Scale learning rates by (batch over all processes) / `base_batch_size`.
@@ -171,7 +203,7 @@ class RC3Runner(Runner):
         Raises:
             FileNotFoundError, UnsafeCheckpointError, ValueError: see `read_checkpoint` and `load_state_dict`.
         """
-        checkpoint = read_checkpoint(filename, 'cpu')
+        checkpoint = self.strategy.read(filename)
         if self._resume:
             missing = [key for key in ('meta', 'message_hub', 'optimizer', 'rng') if key not in checkpoint]
             if missing:
@@ -186,8 +218,11 @@ class RC3Runner(Runner):
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        report = load_state_dict(model, checkpoint['state_dict'], strict=strict or self._resume)
+        model: Any = self.model.module if is_model_wrapper(self.model) else self.model
+        report = self.strategy.load(model, checkpoint, Path(filename), strict or self._resume)
+        if self._resume:
+            optimizer = self.strategy.optimizer_state(model, self.optim_wrapper, checkpoint, Path(filename))
+            checkpoint['optimizer'] = optimizer
         (self.logger.info if report.clean else self.logger.warning)(f'{filename}: {report}')
         self._has_loaded = True
         return checkpoint
@@ -255,7 +290,7 @@ class RC3Runner(Runner):
             gathered: list[Any] = [None] * self.world_size
             dist.all_gather_object(gathered, states[0])
             states = gathered
-        if self.rank != 0:
+        if self.rank != 0 and not self.strategy.sharded:
             return
         default = (self.epoch + 1, self.iter) if by_epoch else (self.epoch, self.iter + 1)
         meta = {'epoch': default[0], 'iter': default[1], **(meta or {})}
@@ -268,7 +303,7 @@ class RC3Runner(Runner):
             'versions': {'rc3mm': __version__, 'mmengine': mmengine.__version__, 'torch': torch.__version__},
         }
         meta['versions'] = {name: str(version) for name, version in meta['versions'].items()}
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model: Any = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint: dict[str, Any] = {
             'meta': meta,
             'state_dict': dict(model.state_dict()),
@@ -280,4 +315,16 @@ class RC3Runner(Runner):
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        write_checkpoint(checkpoint, Path(out_dir) / filename)
+        self.strategy.write(checkpoint, Path(out_dir) / filename, model, self.optim_wrapper)
+
+
+def first_host(nodes: str | None) -> str:
+    """The first of a Slurm job's nodes, where its first process runs; this machine if there are none.
+
+    Args:
+        nodes: Slurm's own notation, such as `gpu[07-10]`, which its `scontrol` takes apart.
+    """
+    if not nodes:
+        return '127.0.0.1'
+    done = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+    return done.stdout.split()[0]

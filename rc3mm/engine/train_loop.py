@@ -64,7 +64,7 @@ class RC3TrainLoop(IterBasedTrainLoop):
         )
 
     def _validate(self) -> None:
-        with preserved_rng() as state:
+        with preserved_rng() as state, self.runner.strategy.whole(self.runner.model):
             self.runner.evaluation_rng = state
             try:
                 self.runner.val_loop.run()

@@ -17,7 +17,7 @@ from rc3mm.models.objectives import (
     SoftTargetRegularizer,
     XVtCL,
 )
-from rc3mm.models.pretrainers import RC3
+from rc3mm.models.pretrainers import RC3, PlainRC3
 from rc3mm.models.tasks import VLAnswerRanker, VLClassifier, VLTranslator
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     'FusionEncoder',
     'NoRegularizer',
     'PatchEncoder',
+    'PlainRC3',
     'RXVtCL',
     'RoiEncoder',
     'RoiExtractor',

@@ -22,6 +22,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
+from rc3mm.utils.shards import read_shards, remove_shards
+
 __all__ = [
     'LoadReport',
     'UnsafeCheckpointError',
@@ -29,6 +31,7 @@ __all__ = [
     'find_latest_checkpoint',
     'load_state_dict',
     'read_checkpoint',
+    'remove_checkpoint',
     'write_checkpoint',
 ]
 
@@ -37,12 +40,13 @@ class UnsafeCheckpointError(RuntimeError):
     """The file holds more than tensors and plain containers; reading it would execute code."""
 
 
-def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict[str, Any]:
+def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu', whole: bool = True) -> dict[str, Any]:
     """Read a checkpoint without executing anything that it contains.
 
     Args:
         path: a local `.pth`/`.pt`/`.bin` or `.safetensors` file.
         map_location: device for the tensors.
+        whole: put a sharded checkpoint together (on the CPU); else its tensors stay where they are, see `utils.shards`.
 
     Returns:
         The stored dictionary; for `.safetensors`, `{'state_dict': ...}`. A bare state dict is wrapped
@@ -78,6 +82,8 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
         ) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, expected a dictionary of tensors')
+    if whole and 'shards' in checkpoint:
+        return read_shards(checkpoint, path)
     if 'state_dict' in checkpoint:
         return checkpoint
     if checkpoint and all(isinstance(value, Tensor) for value in checkpoint.values()):
@@ -127,6 +133,12 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_checkpoint(path: str | Path) -> None:
+    """Remove a checkpoint and its shards; what a kill in between leaves is no checkpoint any more."""
+    Path(path).unlink(missing_ok=True)
+    remove_shards(path)
 
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.Size, torch.dtype, torch.device)

@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from rc3mm.engine import runner as runner_module
+from rc3mm.engine.strategies import base as strategy_module
 from rc3mm.registry import HOOKS, METRICS, RUNNERS
 from rc3mm.utils.checkpoint import find_chosen_checkpoint, read_checkpoint
 
@@ -138,14 +138,14 @@ def test_of_several_metrics_the_first_chooses(tmp_path: Path) -> None:
 
 def test_the_best_so_far_stays_until_a_better_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = build(tmp_path, [1.0, 3.0, 2.0], 'scores/a')
-    write = runner_module.write_checkpoint
+    write = strategy_module.write_checkpoint
 
     def no_space(checkpoint: Any, path: Path) -> None:
         if path.name == 'best_scores_a_iter_2.pth':
             raise OSError('no space left')
         write(checkpoint, path)
 
-    monkeypatch.setattr(runner_module, 'write_checkpoint', no_space)
+    monkeypatch.setattr(strategy_module, 'write_checkpoint', no_space)
     with pytest.raises(OSError, match='no space left'):
         runner.train()
     assert find_chosen_checkpoint(tmp_path) == tmp_path / 'best_scores_a_iter_1.pth'

@@ -1,4 +1,4 @@
-"""The benchmarks of the training step and of the data path print one JSON line."""
+"""Benchmarks print one JSON line: parts of the training step, the data path, what contrastive losses cost."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ _PEERS = ('ImageFolder', 'ImageFolder, uint8')
 
 def test_train_step_reports_its_parts(warm: Any) -> None:
     command = ['benchmarks/train_step.py', 'configs/rc3/pretrain_tiny.py']
-    command += ['--steps', '1', '--warmup', '1', '--batches', '1', '--cfg-options']
+    command += ['--steps', '1', '--batches', '1', '--cfg-options']
     command += [
         f'train_dataloader.sampler.batch_size.{source}=4' for source in ('strict', 'weak', 'parallel', 'task_texts')
     ]
@@ -50,3 +50,14 @@ def test_data_loading_compares_paths_and_tells_the_wait(warm: Any, tmp_path: Pat
     assert all(0 < found['USS, late'] < found['PSS, late'] for found in report['worker_megabytes'].values())
     assert 0 <= report['wait']['share_of_waiting_percent'] <= 100 and report['wait']['seconds_a_step'] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_contrastive_scaling_is_linear_with_the_local_loss(warm: Any) -> None:
+    done = warm('benchmarks/contrastive_scaling.py', '--processes', 1, 2, '--batch', 16, '--dim', 8)
+    assert done.code == 0, done.output[-2000:]
+    report = json.loads(done.output.splitlines()[-1])
+    assert [case['global_batch'] for case in report['cases']] == [16, 16, 32, 32]
+    local, whole = report['cases'][2:]
+    # two views are gathered, and their gradients summed
+    assert local['received_bytes'] == whole['received_bytes'] == 2 * 2 * 32 * 8 * 4
+    assert local['peak_bytes'] < whole['peak_bytes']

@@ -20,17 +20,23 @@ ITERATIONS, BATCH = 4, 8
 pytestmark = pytest.mark.slow
 
 
-def launch(script: str, *arguments: object) -> str:
-    """Run dist_train.sh or dist_test.sh on a free port; what it printed."""
+def launch(script: str, *arguments: object, nodes: int = 1) -> str:
+    """Run dist_train.sh or dist_test.sh on a free port, once for each of several nodes; what the first printed."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     env = {key: value for key, value in os.environ.items() if key not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
     env |= {'PYTHON': sys.executable, 'PORT': str(port), 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
-    command = [ROOT / 'tools' / script, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+    env |= {'NNODES': str(nodes), 'MASTER_ADDR': '127.0.0.1'}
+    command = [str(ROOT / 'tools' / script), *map(str, arguments)]
+    output = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    running = [
+        subprocess.Popen(command, cwd=ROOT, env=env | {'NODE_RANK': str(node)}, **output) for node in range(nodes)
+    ]
+    printed = [process.communicate(timeout=240)[0] for process in running]
+    for process, text in zip(running, printed, strict=True):
+        assert process.returncode == 0, text[-6000:]
+    return printed[0]
 
 
 def seed_with_every_source() -> int:
@@ -74,7 +80,7 @@ def test_training_is_that_of_one_process(
 
     done = warm('train.py', plain_sgd, '--work-dir', tmp_path / 'one', *options(1))
     assert done.code == 0, done.output[-3000:]
-    launch('dist_train.sh', plain_sgd, 2, '--work-dir', tmp_path / 'two', *options(2))
+    launch('dist_train.sh', plain_sgd, 1, '--work-dir', tmp_path / 'two', *options(2), nodes=2)
     # the environment is for the log file alone
     assert any('GPU number: 2' in log.read_text() for log in (tmp_path / 'two').glob('*/*.log'))
     one, two = (torch.load(tmp_path / name / f'iter_{ITERATIONS}.pth', weights_only=True) for name in ('one', 'two'))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rc3mm.engine.runner import first_host
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
@@ -50,3 +52,12 @@ def test_usage_without_arguments(script: str) -> None:
     done = subprocess.run([TOOLS / script], capture_output=True, text=True)  # run as a command: it is executable
     assert done.returncode == 2
     assert done.stdout == '' and done.stderr.startswith('usage: ') and 'PYTHON' in done.stderr
+
+
+def test_processes_without_gpus_meet_on_the_first_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_host(None) == '127.0.0.1'
+    scontrol = tmp_path / 'scontrol'
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames gpu[07-08]" ] && printf "gpu07\\ngpu08\\n"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    assert first_host('gpu[07-08]') == 'gpu07'

@@ -23,7 +23,9 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from rc3mm.engine import BFloat16OptimWrapper
 from rc3mm.registry import DATA_SAMPLERS, DATASETS, MODELS
+from rc3mm.utils.allocator import keep_freed_memory
 
 PARTS = {'text_encoder': 'text', 'patch_encoder': 'visual', 'roi_encoder': 'visual', 'fusion': 'fusion'}
 
@@ -31,6 +33,7 @@ PARTS = {'text_encoder': 'text', 'patch_encoder': 'visual', 'roi_encoder': 'visu
 def main() -> None:
     """Measure and print."""
     args = parse_args()
+    kept = args.keep_freed_memory and keep_freed_memory()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope('rc3mm')
@@ -43,31 +46,36 @@ def main() -> None:
     wrapper = build_optim_wrapper(model, wrapper_cfg)
     batches = load_batches(cfg, args.batches)
     bench = Bench(model, wrapper, device)
-    sources = {}
+    sources: dict[str, dict[str, Any]] = {}
+    first = next(iter(batches.values()))[0][0]
+    bench.step(first)  # makes the optimiser's state
     for source, (batch_list, data_seconds) in batches.items():
-        for batch in batch_list[: args.warmup]:
-            bench.step(batch)
+        flop = statistics.mean(bench.count_flop(batch) for batch in batch_list)  # and warms up
         bench.reset()
         for number in range(args.steps):
             bench.step(batch_list[number % len(batch_list)])
-        sources[source] = bench.summary(data_seconds, batch_list)
-    rate = matmul_rate(device, torch.bfloat16 if args.amp else torch.float32)
+        sources[source] = {'samples': len(batch_list[0]['data_samples']), 'gflop': round(flop / 1e9, 2)}
+        sources[source] |= bench.summary(data_seconds)
+    peak = peak_memory(device)
+    if args.trace:
+        bench.trace(first, args.trace)
+    rates = {str(dtype).removeprefix('torch.'): matmul_rate(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    dtype = 'bfloat16' if isinstance(wrapper, BFloat16OptimWrapper) else 'float32'
     ratios = cfg.train_dataloader.sampler.get('ratios') or dict.fromkeys(sources, 1.0)
+    total = mixture(sources, dict(ratios))
     report = {
         'benchmark': 'train_step',
         'config': args.config,
         'device': torch.cuda.get_device_name() if device.type == 'cuda' else f'cpu, {torch.get_num_threads()} threads',
-        'dtype': 'bfloat16' if args.amp else 'float32',
-        **mixture(sources, dict(ratios), rate),
-        'matmul_tflops': round(rate / 1e12, 4),
-        'peak_memory_mb': round(peak_memory(device) / 2**20),
-        'sources': {
-            name: {
-                **values,
-                'share_of_matmul_rate': round(values['gflop'] * 1e9 / values['step_seconds'] / rate, 3),
-            }
-            for name, values in sources.items()
-        },
+        'dtype': dtype,
+        'torch': torch.__version__,
+        'keeps_freed_memory': bool(kept),
+        **{key: round(value, 4) for key, value in total.items()},
+        'matmul_tflops': {name: round(rate / 1e12, 4) for name, rate in rates.items()},
+        'share_of_matmul_rate': round(total['gflop_per_second'] * 1e9 / rates[dtype], 3),
+        'samples_per_float32_tflop': round(total['samples_per_second'] / (rates['float32'] / 1e12), 2),
+        'peak_memory_mb': round(peak / 2**20),
+        'sources': sources,
     }
     print(json.dumps(report))
 
@@ -81,9 +89,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='a pre-training config')
     parser.add_argument('--steps', type=int, default=8, help='timed steps a source (median is reported)')
-    parser.add_argument('--warmup', type=int, default=2, help='steps a source before timing')
     parser.add_argument('--batches', type=int, default=4, help='different batches a source')
-    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast')
+    parser.add_argument('--amp', action='store_true', help="bfloat16 autocast, if it is not the config's already")
+    parser.add_argument(
+        '--keep-freed-memory',
+        action=argparse.BooleanOptionalAction,
+        default=not torch.cuda.is_available(),
+        help='as tools/train.py does without a GPU: pages are not given back between the steps',
+    )
+    parser.add_argument('--trace', metavar='FILE', help='write a trace of one step (.json), for chrome://tracing')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override config entries')
     return parser.parse_args()
 
@@ -171,39 +185,49 @@ class Bench:
         for part, seconds in self.current.items():
             self.seconds[part].append(seconds)
 
-    def summary(self, data_seconds: float, batches: list[dict[str, Any]]) -> dict[str, Any]:
-        """Medians by part, and the step's floating-point operations."""
-        batch = batches[0]
-        with FlopCounterMode(display=False) as counter:
-            data = self.model.data_preprocessor(
-                {'inputs': dict(batch['inputs']), 'data_samples': batch['data_samples']}, True
-            )
-            total, _ = self.model.parse_losses(self.model(**data, mode='loss'))
-            total.backward()
-        self.model.zero_grad()
+    def summary(self, data_seconds: float) -> dict[str, Any]:
+        """Medians by part, of the steps since the last reset."""
         medians = {part: statistics.median(values) for part, values in self.seconds.items()}
         step = medians.pop('step')
         return {
-            'samples': len(batch['data_samples']),
-            'samples_per_second': round(len(batch['data_samples']) / step, 1),
             'step_seconds': round(step, 4),
-            'gflop': round(counter.get_total_flops() / 1e9, 2),
             'seconds': {'data (in a worker)': round(data_seconds, 4)}
             | {part: round(value, 4) for part, value in sorted(medians.items())},
         }
 
+    def count_flop(self, batch: dict[str, Any]) -> int:
+        """Floating-point operations of a step: matrix products, convolutions and attention, forward and backward.
 
-def mixture(sources: dict[str, dict[str, Any]], ratios: dict[str, float], rate: float) -> dict[str, float]:
-    """Samples a second and share of the matrix-product rate when sources are drawn by their ratios."""
+        The gradients of word_cross_entropy come in its forward pass, and are counted as well.
+        """
+        batch = {'inputs': dict(batch['inputs']), 'data_samples': batch['data_samples']}
+        with FlopCounterMode(display=False) as counter:
+            data = self.model.data_preprocessor(batch, True)
+            with self.wrapper.optim_context(self.model):
+                losses = self.model(**data, mode='loss')
+            self.model.parse_losses(losses)[0].backward()
+        self.wrapper.zero_grad()
+        return counter.get_total_flops()
+
+    def trace(self, batch: dict[str, Any], path: str) -> None:
+        """Write a trace of one step by `torch.profiler`."""
+        with torch.profiler.profile(record_shapes=True) as profiler:
+            self.step(batch)
+        profiler.export_chrome_trace(path)
+
+
+def mixture(sources: dict[str, dict[str, Any]], ratios: dict[str, float]) -> dict[str, float]:
+    """Samples and operations a second when sources are drawn by their ratios."""
     total = sum(ratios[name] for name in sources)
     weight = {name: ratios[name] / total for name in sources}
     seconds = sum(weight[name] * sources[name]['step_seconds'] for name in sources)
     samples = sum(weight[name] * sources[name]['samples'] for name in sources)
-    flop = sum(weight[name] * sources[name]['gflop'] * 1e9 for name in sources)
+    gflop = sum(weight[name] * sources[name]['gflop'] for name in sources)
     return {
-        'samples_per_second': round(samples / seconds, 1),
-        'seconds_per_iteration': round(seconds, 4),
-        'share_of_matmul_rate': round(flop / seconds / rate, 3),
+        'samples_per_second': samples / seconds,
+        'seconds_per_iteration': seconds,
+        'gflop_per_sample': gflop / samples,
+        'gflop_per_second': gflop / seconds,
     }
 
 

@@ -11,7 +11,7 @@ warmup_iters = 10_000
 train_cfg = dict(type=RC3TrainLoop, max_iters=max_iters, val_interval=10_000)
 optim_wrapper = dict(
     type=BFloat16OptimWrapper,
-    optimizer=dict(type=AdamW, lr=1e-4, betas=(0.9, 0.98), weight_decay=0.01),
+    optimizer=dict(type=AdamW, lr=1e-4, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=1.0),
     constructor=GroupedOptimWrapperConstructor,
 )

@@ -8,6 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from rc3mm.registry import HOOKS
+from rc3mm.utils.checkpoint import remove_checkpoint
 
 __all__ = ['RC3CheckpointHook']
 
@@ -56,6 +57,9 @@ class RC3CheckpointHook(CheckpointHook):
         if runner.rank == 0:
             for part in Path(self.out_dir).glob('.*.pth.*.tmp'):  # the temporary names of `write_checkpoint`
                 part.unlink(missing_ok=True)
+            for shards in Path(self.out_dir).glob('*.shards'):  # which are there before their checkpoint is
+                if not shards.with_suffix('.pth').exists():
+                    remove_checkpoint(shards.with_suffix('.pth'))
         if self.save_best:  # after resuming; the folder may have been moved
             self._best_paths = [
                 path if path is None or Path(path).is_file() else str(Path(self.out_dir, Path(path).name))
@@ -75,7 +79,7 @@ class RC3CheckpointHook(CheckpointHook):
         if runner.rank == 0:
             for new, old in zip(saved, before, strict=True):
                 if new and old and new != old:
-                    Path(old).unlink(missing_ok=True)
+                    remove_checkpoint(old)
 
     def _note_best(self, runner: Runner) -> None:
         """Let `best_checkpoint` name the best one; without one there is no such file, whatever an earlier run left."""
@@ -108,7 +112,7 @@ class RC3CheckpointHook(CheckpointHook):
             return
         _replace(Path(runner.work_dir) / 'last_checkpoint', self.last_ckpt)
         for old in outdated:
-            (folder / self.filename_tmpl.format(old)).unlink(missing_ok=True)
+            remove_checkpoint(folder / self.filename_tmpl.format(old))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -11,10 +11,12 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from rc3mm.models import layers
 from rc3mm.models.backbones.regions import extract_regions
 from rc3mm.models.backbones.view_forms import ViewForms, check_forms
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
+from rc3mm.utils.dist import all_reduce_sum
 
 __all__ = ['NonFiniteLossError', 'VisionLanguageModel']
 
@@ -39,10 +41,18 @@ class VisionLanguageModel(BaseModel):
             an image see that form) and `split` (one text sees regions, the other patches).
         test_form: visual form used in `predict` and `tensor` mode, unless the caller names one.
         data_preprocessor: config of the data preprocessor.
+        compile_layers: options of `torch.compile` for the layers of both encoders, `{}` for its defaults; None to
+            compile nothing. The first steps then take a minute or two longer.
+
+    Attributes:
+        same_calls: in training every rank calls the same layers, whatever its images lack; set where parameters are
+            spread over ranks, which put each layer together at every call.
 
     Raises:
         ValueError: neither a patch nor a ROI encoder is given, or a form is asked for that no encoder provides.
     """
+
+    same_calls = False
 
     def __init__(
         self,
@@ -54,6 +64,7 @@ class VisionLanguageModel(BaseModel):
         form_probs: Mapping[str, float] | None = None,
         test_form: str = 'both',
         data_preprocessor: dict | None = None,
+        compile_layers: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='VLDataPreprocessor')))
         if patch_encoder is None and roi_encoder is None:
@@ -67,6 +78,9 @@ class VisionLanguageModel(BaseModel):
         self.region_counts: Counter[str] = Counter()  # images asked for by their regions, and those without any
         self.form_sampler = ViewForms(form_probs or {test_form: 1.0})
         self.test_form = VisualForm(test_form)
+        if compile_layers is not None:
+            for encoder in filter(None, (self.text_encoder, self.patch_encoder)):
+                layers.compile_layers(encoder, **compile_layers)
         check_forms(self.form_sampler.forms | {self.test_form}, patch_encoder is not None, roi_encoder is not None)
 
     @property
@@ -100,8 +114,7 @@ class VisionLanguageModel(BaseModel):
         if needs_patches and inputs.get('roi_only'):
             raise KeyError('this batch holds regions alone (`drop_image=True` of LoadRegions); choose the form `roi`')
         if any(form is not VisualForm.PATCH for form in forms):
-            if 'roi_features' not in inputs and self.roi_extractor is not None:
-                inputs.update(extract_regions(self.roi_extractor, inputs))
+            self.find_regions(inputs)
             self._require(inputs, 'roi_features', forms)
             parts.append(self.embed_regions(inputs['roi_features'], inputs['roi_boxes']))
             masks.append(inputs['roi_mask'])
@@ -113,8 +126,11 @@ class VisionLanguageModel(BaseModel):
                     f'{len(missing)} of {len(inputs["roi_mask"])} images of a batch have no regions, and this model '
                     'has no patch encoder to show them by; extract their regions, or give `patch_encoder`'
                 )
-            if not needs_patches and missing:
-                needs_patches, patch_rows = True, torch.tensor(missing, device=parts[-1].device)
+            if not needs_patches:
+                if self.same_calls and self.training and self._others_lack_regions(bool(missing)):
+                    parts[-1] = parts[-1] + self._encode_no_image()
+                if missing:
+                    needs_patches, patch_rows = True, torch.tensor(missing, device=parts[-1].device)
         if needs_patches:
             self._require(inputs, 'image', forms)
             tokens, mask = self._encode_patches(inputs, patch_rows)
@@ -123,6 +139,11 @@ class VisionLanguageModel(BaseModel):
             is_roi.append(torch.zeros(tokens.shape[1], dtype=torch.bool, device=tokens.device))
         visual = VisualTokens(torch.cat(parts, 1), torch.cat(masks, 1), torch.cat(is_roi))
         return visual.select(inputs['image_index']) if 'image_index' in inputs else visual
+
+    def find_regions(self, inputs: dict[str, Any]) -> None:
+        """Add the regions of a batch that carries none, if there is a ROI extractor; see `extract_regions`."""
+        if 'roi_features' not in inputs and self.roi_extractor is not None:
+            inputs.update(extract_regions(self.roi_extractor, inputs))
 
     def _encode_patches(self, inputs: dict[str, Any], rows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Patch tokens (B, V, D) and their mask (B, V); of the given rows only, or of all that have an image."""
@@ -140,6 +161,17 @@ class VisionLanguageModel(BaseModel):
         mask = torch.zeros(B, dtype=torch.bool, device=image.device).index_fill(0, wanted, True)
         return tokens, mask[:, None].expand(-1, tokens.shape[1])
 
+    def _others_lack_regions(self, missing: bool) -> bool:
+        """Whether another rank has images without regions, to be shown as patches, and this one has none."""
+        device = next(self.parameters()).device
+        return bool(all_reduce_sum(torch.tensor(float(missing), device=device)) > 0) and not missing
+
+    def _encode_no_image(self) -> Tensor:
+        """Zero, from the patch encoder's run on no image at all."""
+        size = self.patch_encoder.model.patch_embed.img_size
+        empty = torch.zeros(0, 3, *size, device=next(self.parameters()).device)
+        return self.patch_encoder(empty).sum()
+
     def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor:
         """Region tokens, (B, R, D); boxes as shares of width and height."""
         return self.roi_encoder(features_BRF, boxes_BR4)
@@ -156,8 +188,10 @@ class VisionLanguageModel(BaseModel):
     def fuse_pairs(
         self, states_MTD: Tensor, mask_MT: Tensor, visual: VisualTokens, owner_M: Tensor, form: VisualForm
     ) -> Tensor:
-        """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]."""
-        return self.fuse(states_MTD, mask_MT, visual.select(owner_M), form)
+        """h of arbitrary (image, text) pairs, (M, D): text m with image owner_M[m]; each image is read once."""
+        memory = self.fusion.read_visual(visual.tokens_BVD).select(owner_M)
+        visible_M1V = visual.visible_BV(form).index_select(0, owner_M)[:, None]
+        return self.fusion(states_MTD[:, None], mask_MT[:, None], memory, visible_M1V, pooled=True)[:, 0]
 
     def fuse(self, states_MTD: Tensor, mask_MT: Tensor, visual: VisualTokens, form: VisualForm) -> Tensor:
         """h of each text with the image of the same row, (M, D)."""

@@ -53,10 +53,16 @@ class PatchEncoder(BaseModule):
             raise ValueError(f'{model_name} is no Vision Transformer of timm; PatchEncoder needs a token sequence')
         if checkpoint:
             load_state_dict(self.model, read_checkpoint(checkpoint)['state_dict'])
+        self.has_learnt = pretrained or checkpoint is not None
         self.model.set_grad_checkpointing(gradient_checkpointing)
         self.projection = nn.Linear(self.model.num_features, width)
         self.norm = nn.LayerNorm(width)
         self.form_embedding = nn.Parameter(torch.randn(width) * 0.02)
+
+    def init_weights(self) -> None:
+        """As MMEngine calls it before training; what was loaded stays, which timm's own initialisation would undo."""
+        if not self.has_learnt:
+            super().init_weights()
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
         """Encode normalised images.

@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from rc3mm.models.layers import by_length_groups
+from rc3mm.models.layers import WordTie, by_length_groups
 from rc3mm.registry import MODELS
 
 __all__ = ['TextEncoder']
@@ -91,7 +91,9 @@ class TextEncoder(BaseModule):
         """The word embedding matrix, shape (vocabulary, embedding width), to tie an output layer to."""
         return self.model.get_input_embeddings().weight
 
-    def forward(self, ids_MT: Tensor, mask_MT: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    def forward(
+        self, ids_MT: Tensor, mask_MT: Tensor, lengths: Sequence[int] | None = None, tie: WordTie | None = None
+    ) -> Tensor:
         """Encode token ids.
 
         Args:
@@ -99,24 +101,31 @@ class TextEncoder(BaseModule):
             mask_MT: boolean, True at real tokens.
             lengths: real tokens of each row, as the collate function counts them; without them, all rows are encoded
                 at once, since asking the mask would make a GPU wait.
+            tie: to an output layer of the same words in the same step, or None.
 
         Returns:
             Hidden states of the last layer, shape (M, T, D); what stands at padding means nothing.
         """
+        if tie is None and (lengths is None or self.length_groups == 1):
+            return self._encode(mask_MT, input_ids=ids_MT)
+        # looked up once, not by group: each lookup has a gradient of the size of the whole vocabulary
+        words_MTE = (tie or WordTie()).look_up(ids_MT, self.model.get_input_embeddings())
         if lengths is None or self.length_groups == 1:
-            return self._encode(ids_MT, mask_MT)
-        return by_length_groups(self._encode, ids_MT, mask_MT, lengths, self.length_groups)
+            return self._encode(mask_MT, inputs_embeds=words_MTE)
+        return by_length_groups(
+            lambda words, mask: self._encode(mask, inputs_embeds=words), words_MTE, mask_MT, lengths, self.length_groups
+        )
 
-    def _encode(self, ids_MT: Tensor, mask_MT: Tensor) -> Tensor:
-        positions = self._shifted_positions(ids_MT) if self.training and self.position_shift else None
-        return self.model(input_ids=ids_MT, attention_mask=mask_MT.long(), position_ids=positions).last_hidden_state
+    def _encode(self, mask_MT: Tensor, **words: Tensor) -> Tensor:
+        positions = self._shifted_positions(mask_MT) if self.training and self.position_shift else None
+        return self.model(attention_mask=mask_MT.long(), position_ids=positions, **words).last_hidden_state
 
-    def _shifted_positions(self, ids_MT: Tensor) -> Tensor:
+    def _shifted_positions(self, mask_MT: Tensor) -> Tensor:
         embeddings = self.model.embeddings
-        M, T = ids_MT.shape
+        M, T = mask_MT.shape
         counts_behind_padding = hasattr(embeddings, 'create_position_ids_from_input_ids')  # RoBERTa and its kin
         first = embeddings.padding_idx + 1 if counts_behind_padding else 0
         room = max(self.model.config.max_position_embeddings - first - T, 0)
-        shift_M1 = torch.randint(min(self.position_shift, room) + 1, (M, 1), device=ids_MT.device)
-        place_T = torch.arange(T, device=ids_MT.device)
+        shift_M1 = torch.randint(min(self.position_shift, room) + 1, (M, 1), device=mask_MT.device)
+        place_T = torch.arange(T, device=mask_MT.device)
         return first + place_T + shift_M1 * (place_T > 0)

@@ -13,12 +13,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from rc3mm.models.encoders.fusion import FusionEncoder
-from rc3mm.models.layers import Attention
+from rc3mm.models.layers import Attention, KeysValues
 from rc3mm.registry import MODELS
 
 __all__ = ['CopyReport', 'DecoderCache', 'DecoderMemory', 'TextDecoder']
-
-KeysValues = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -71,23 +69,6 @@ class CopyReport(NamedTuple):
     unused: tuple[str, ...]
 
 
-class CachedAttention(Attention):
-    """`Attention` in two steps, so that keys and values can be kept."""
-
-    def keys_values(self, context_BCD: Tensor) -> KeysValues:
-        """Keys and values of a context, (B, H, C, d) each."""
-        B, C, D = context_BCD.shape
-        keys, values = self.key_value(context_BCD).view(B, C, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        return keys, values
-
-    def attend(self, query_BQD: Tensor, keys_values: KeysValues, mask: Tensor | None) -> Tensor:
-        """As `forward`, with keys and values at hand."""
-        B, Q, D = query_BQD.shape
-        query_BHQd = self.query(query_BQD).view(B, Q, self.heads, -1).transpose(1, 2)
-        x_BHQd = F.scaled_dot_product_attention(query_BHQd, *keys_values, attn_mask=mask)
-        return self.out(x_BHQd.transpose(1, 2).reshape(B, Q, D))
-
-
 class DecoderLayer(nn.Module):
     """Pre-norm block with the parameters of a `FusionLayer`: causal self-attention, cross-attention, feed-forward.
 
@@ -98,13 +79,19 @@ class DecoderLayer(nn.Module):
         dropout: on the output of each part.
     """
 
+    called_beside_forward = ('read_memory',)  # for who puts sharded parameters together
+
     def __init__(self, width: int, heads: int, mlp_ratio: float, dropout: float) -> None:
         super().__init__()
-        self.self_norm, self.self_attention = nn.LayerNorm(width), CachedAttention(width, heads)
-        self.cross_norm, self.cross_attention = nn.LayerNorm(width), CachedAttention(width, heads)
+        self.self_norm, self.self_attention = nn.LayerNorm(width), Attention(width, heads)
+        self.cross_norm, self.cross_attention = nn.LayerNorm(width), Attention(width, heads)
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.dropout = nn.Dropout(dropout)
+
+    def read_memory(self, memory_BSD: Tensor) -> KeysValues:
+        """Keys and values of a memory, (B, H, S, d) each."""
+        return self.cross_attention.keys_values(memory_BSD)
 
     def forward(
         self, x_BGLD: Tensor, past: KeysValues | None, causal_LT: Tensor | None, memory: KeysValues, mask_B11S: Tensor
@@ -184,7 +171,7 @@ class TextDecoder(BaseModule):
             mask_BS: boolean, True at real tokens; at least one of each item.
         """
         memory_BSD = self.memory_projection(memory_BSM)
-        layers = (layer.cross_attention.keys_values(memory_BSD) for layer in self.layers)
+        layers = (layer.read_memory(memory_BSD) for layer in self.layers)
         return DecoderMemory(tuple(layers), mask_BS[:, None, None])
 
     def forward(

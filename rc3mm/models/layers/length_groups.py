@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rc3mm.utils.dist import rank_and_world_size
+
 __all__ = ['by_length_groups', 'length_groups']
 
 
@@ -43,7 +45,7 @@ def length_groups(lengths: Sequence[int], groups: int) -> list[list[int]]:
 
 def by_length_groups(
     encode: Callable[[Tensor, Tensor], Tensor],
-    ids_MT: Tensor,
+    words_MTE: Tensor,
     mask_MT: Tensor,
     lengths: Sequence[int],
     groups: int,
@@ -51,8 +53,8 @@ def by_length_groups(
     """What `encode` makes of all rows, group by group, each only as wide as its longest row.
 
     Args:
-        encode: token ids (M, T) and mask (M, T) -> states (M, T, D); a row must not depend on the others.
-        ids_MT: token ids, padded behind.
+        encode: words (M, T, E) and mask (M, T) -> states (M, T, D); a row must not depend on the others.
+        words_MTE: embedded tokens, padded behind.
         mask_MT: boolean, True at real tokens.
         lengths: real tokens of each row, known without asking the device.
         groups: see `length_groups`.
@@ -60,14 +62,29 @@ def by_length_groups(
     Returns:
         (M, T, D); zero where a row was not computed.
     """
-    T = ids_MT.shape[1]
+    T = mask_MT.shape[1]
     parts = length_groups(lengths, groups)
+    if rank_and_world_size()[1] > 1:
+        parts = _exactly(parts, min(groups, len(lengths)))
     if len(parts) < 2:
-        return encode(ids_MT, mask_MT)
+        return encode(words_MTE, mask_MT)
     states = []
     for rows in parts:
-        longest, index = max(lengths[rows[-1]], 1), torch.tensor(rows, device=ids_MT.device)
-        part = encode(ids_MT[:, :longest].index_select(0, index), mask_MT[:, :longest].index_select(0, index))
+        longest, index = max(lengths[rows[-1]], 1), torch.tensor(rows, device=mask_MT.device)
+        part = encode(words_MTE[:, :longest].index_select(0, index), mask_MT[:, :longest].index_select(0, index))
         states.append(F.pad(part, (0, 0, 0, T - longest)))
-    place = torch.tensor([row for rows in parts for row in rows]).argsort().to(ids_MT.device)
+    place = torch.tensor([row for rows in parts for row in rows]).argsort().to(mask_MT.device)
     return torch.cat(states).index_select(0, place)  # repeatable, unlike indexing, whose gradient races on CPU
+
+
+def _exactly(parts: list[list[int]], count: int) -> list[list[int]]:
+    """The largest groups halved until there are `count`.
+
+    Sharded layers are put together anew for each call, so every rank must make equally many, whatever its lengths.
+    """
+    parts = list(parts)
+    while len(parts) < count:
+        place = max(range(len(parts)), key=lambda number: len(parts[number]))
+        rows = parts[place]
+        parts[place : place + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    return parts

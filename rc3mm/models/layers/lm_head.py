@@ -22,14 +22,20 @@ class MaskedLMHead(nn.Module):
         self.norm = nn.LayerNorm(embedding_width)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    def forward(self, hidden_KD: Tensor, word_embeddings: Tensor) -> Tensor:
-        """Logits over the vocabulary at K masked positions (never at all positions of a batch).
+    def embed(self, hidden: Tensor) -> Tensor:
+        """What is compared with the word embeddings, (..., D) -> (..., embedding width)."""
+        return self.norm(F.gelu(self.dense(hidden)))
+
+    def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
+        """Logits over the vocabulary, of positions at which they are wanted (never at all positions of a batch).
+
+        To train, `word_cross_entropy` takes what `embed` returns, and holds no logits.
 
         Args:
-            hidden_KD: states at the masked positions.
+            hidden: states, (..., D).
             word_embeddings: shape (vocabulary, embedding width).
 
         Returns:
-            Shape (K, vocabulary).
+            Shape (..., vocabulary).
         """
-        return F.linear(self.norm(F.gelu(self.dense(hidden_KD))), word_embeddings, self.bias)
+        return F.linear(self.embed(hidden), word_embeddings, self.bias)

@@ -33,6 +33,10 @@ class Temperature(nn.Module):
     def forward(self) -> Tensor:
         """The temperature, a scalar tensor with gradient."""
         # The parameter itself is clamped, not its image: a clamped image has no gradient and would never come back.
+        self.clamp()
+        return self.log_tau.squeeze().exp()  # a sharded parameter has one dimension
+
+    def clamp(self) -> None:
+        """Put the parameter back inside the range."""
         with torch.no_grad():
             self.log_tau.clamp_(*self.log_range)
-        return self.log_tau.exp()

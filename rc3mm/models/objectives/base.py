@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from rc3mm.models.objectives.context import BatchContext
+from rc3mm.models.objectives.context import BatchContext, Request
 
 __all__ = ['Objective']
 
@@ -18,6 +18,10 @@ class Objective(BaseModule):
     the views that it needs and never calls an encoder itself. The pre-trainer applies the weight and names the keys
     `loss_<name>` and `<name>_<diagnostic>` (a diagnostic's key must not contain "loss").
 
+    Attributes:
+        needs: the views of a batch that `forward` asks for: names of `BatchContext`, each with its arguments if it is a
+            method. Those of all objectives are computed together.
+
     Args:
         sources: the data sources on whose batches the objective runs.
         loss_weight: factor of its loss in the total.
@@ -27,6 +31,8 @@ class Objective(BaseModule):
     Raises:
         ValueError: no source is given, the weight is negative, or the probability is not in (0, 1].
     """
+
+    needs: tuple[Request, ...] = ()
 
     def __init__(self, sources: Sequence[str], loss_weight: float = 1.0, probability: float = 1.0) -> None:
         super().__init__()

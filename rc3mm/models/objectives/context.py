@@ -1,43 +1,29 @@
 """The views of one batch, each computed at most once a step, whoever asks for it.
 
-Shapes: B images (or text pairs) on this process, P texts an image, T text tokens, V visual tokens, D width of the
-fusion head, E width of the embeddings, K masked positions. Text row (i, k) of a batch is row i * P + k.
+Shapes: B images (or text pairs) on this process, P texts an image, n of them, T text tokens, V visual tokens, D width
+of the fusion head, E width of the embeddings, K masked positions. Text row (i, k) of a batch is row i * P + k.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from rc3mm.models.layers import draw_masked_regions
+from rc3mm.models.layers import WordTie, draw_masked_regions
 from rc3mm.models.losses import PairSimilarities, pair_similarities
+from rc3mm.models.objectives.context_model import ContextModel
+from rc3mm.models.objectives.negatives import draw_negatives
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
 from rc3mm.utils.dist import rank_and_world_size
 
-__all__ = ['BatchContext', 'ContextModel']
+__all__ = ['MASKED_PAIR', 'MASKED_SINGLE', 'BatchContext', 'Request']
 
-
-class ContextModel(Protocol):
-    """What a context needs of a model; `RC3` provides it."""
-
-    text_encoder: nn.Module
-    fusion: nn.Module
-    tau_towers: Callable[[], Tensor]
-    tau_fused: Callable[[], Tensor]
-
-    def encode_visual(self, inputs: dict[str, Any], forms: Sequence[VisualForm]) -> VisualTokens: ...
-
-    def embed_image(self, visual: VisualTokens, form: VisualForm) -> Tensor: ...
-
-    def embed_regions(self, features_BRF: Tensor, boxes_BR4: Tensor) -> Tensor: ...
-
-    def embed_text(self, states_MTD: Tensor, mask_MT: Tensor) -> Tensor: ...
-
-    def embed_fused(self, hidden: Tensor) -> Tensor: ...
-
-    def lm_logits(self, hidden_KD: Tensor, fused: bool) -> Tensor: ...
+MASKED_SINGLE, MASKED_PAIR = 'masked_single', 'masked_pair'
+_TEXTS = 'texts'  # beside these two: the texts as they are
+Request = tuple[Any, ...]  # name of a view of `BatchContext`, and the arguments, if it takes any
 
 
 class BatchContext:
@@ -52,6 +38,9 @@ class BatchContext:
             With blocks no larger than the smallest per-process batch, the result does not depend on how many processes
             share the global batch.
         uniform_negatives: draw the negatives of ITM at random instead of by similarity.
+        needs: what will be asked for, see `Objective.needs`; only makes it cheaper.
+        first: number of the first item, where the context is of a part of the process's batch.
+        whole: items of the process's batch, if these are a part of it.
     """
 
     def __init__(
@@ -62,6 +51,9 @@ class BatchContext:
         view_forms: Sequence[VisualForm] = (),
         negatives_within: int | None = None,
         uniform_negatives: bool = False,
+        needs: Collection[Request] = (),
+        first: int = 0,
+        whole: int | None = None,
     ) -> None:
         self.model = model
         self.inputs = inputs
@@ -69,6 +61,11 @@ class BatchContext:
         self.view_forms = tuple(view_forms)
         self.negatives_within = negatives_within
         self.uniform_negatives = uniform_negatives
+        self.needs = tuple(needs)
+        self.first, self.whole = first, whole or len(data_samples)
+        self.tie = WordTie()
+        self._states: dict[str, Tensor] = {}
+        self._fused: dict[tuple[str, int], Tensor] = {}
         self._cache: dict[Any, Any] = {}
         if 'image_index' in inputs:
             raise ValueError('in pre-training each item has its own image: leave out `share_images` of `vl_collate`')
@@ -132,12 +129,41 @@ class BatchContext:
 
     # -- the texts
 
-    @cached_property
+    @property
     def text_states_BPTD(self) -> Tensor:
-        """Text encoder states of all texts, from one stacked call."""
-        ids, mask = self.inputs['text_ids'], self.inputs['text_mask']
-        states = self.model.text_encoder(ids, mask, self.inputs.get('text_lengths'))
-        return states.view(self.B, self.P, ids.shape[1], -1)
+        """Text encoder states of all texts."""
+        states = self._text_states(_TEXTS)
+        return states.view(self.B, self.P, *states.shape[1:])
+
+    def _text_states(self, kind: str) -> Tensor:
+        """Text encoder states of the texts or of a masked kind; with all others that will be asked for, in one call."""
+        if kind not in self._states:
+            asked = {args[0] if name == 'masked_states_KD' else _TEXTS for name, *args in self.needs}  # what is fused
+            kinds = [name for name in (_TEXTS, MASKED_SINGLE, MASKED_PAIR) if name in asked]
+            kinds = kinds if kind in kinds else [kind]
+            texts = [self._tokens(name) for name in kinds]
+            width = max(ids.shape[1] for ids, _, _ in texts)
+            ids = torch.cat([F.pad(ids, (0, width - ids.shape[1]), value=self.model.pad_id) for ids, _, _ in texts])
+            mask = torch.cat([F.pad(mask, (0, width - mask.shape[1])) for _, mask, _ in texts])
+            known = all(lengths is not None for _, _, lengths in texts)
+            lengths = [length for _, _, part in texts for length in part or ()] if known else None
+            states = self.model.text_encoder(ids, mask, lengths, self.tie)
+            parts = states.split([len(ids) for ids, _, _ in texts])
+            for name, states, (ids, _, _) in zip(kinds, parts, texts, strict=True):
+                self._states[name] = states[:, : ids.shape[1]]
+        return self._states[kind]
+
+    def _tokens(self, kind: str) -> tuple[Tensor, Tensor, Sequence[int] | None]:
+        """Ids, mask and lengths of the texts or of a masked kind."""
+        if kind == _TEXTS:
+            return self.inputs['text_ids'], self.inputs['text_mask'], self.inputs.get('text_lengths')
+        masked = self.masked(kind)
+        return masked['ids'], masked['mask'], masked.get('lengths')
+
+    @property
+    def first_states_BPD(self) -> Tensor:
+        """The text encoder's state of each text's first token."""
+        return self.text_states_BPTD[:, :, 0]
 
     @property
     def text_mask_BPT(self) -> Tensor:
@@ -153,16 +179,65 @@ class BatchContext:
     # -- image and text together
 
     @cached_property
-    def fused_BPD(self) -> Tensor:
-        """h(i, t): the pooled visio-textual representation of each image with each of its own texts."""
-        return self.model.fusion(
-            self.text_states_BPTD, self.text_mask_BPT, self.visual.tokens_BVD, self.visible_BPV, pooled=True
+    def visual_memory(self) -> Any:
+        """What the fusion head reads of the visual tokens, computed once for all texts that are fused with them."""
+        return self.model.fusion.read_visual(self.visual.tokens_BVD)
+
+    def fused_BnD(self, texts: int | None = None) -> Tensor:
+        """h(i, t): the pooled visio-textual representation of each image with its first texts, all unless told."""
+        return self._pairs('own', texts)
+
+    def wrong_text_BnD(self, texts: int | None = None) -> Tensor:
+        """h(i, t_j): each image with a mismatched text in each of its first views, seen in the view's own form."""
+        return self._pairs('wrong', texts)
+
+    def _pairs(self, kind: str, texts: int | None) -> Tensor:
+        n = self.P if texts is None else texts
+        for (name, known), states in self._fused.items():
+            if name == kind and known >= n:
+                return states[:, :n]
+        both = any(name == 'wrong_text_BnD' for name, *_ in self.needs) and not self._fused
+        kinds = ('own', 'wrong') if both else (kind,)
+        texts_of = {'own': self._own_texts, 'wrong': self._wrong_texts}
+        parts = [texts_of[name](n) for name in kinds]
+        fused = self.model.fusion(
+            torch.cat([states for states, _, _ in parts], 1),
+            torch.cat([mask for _, mask, _ in parts], 1),
+            self.visual_memory,
+            self.visible_BPV[:, :n].repeat(1, len(kinds), 1),
+            pooled=True,
+            lengths=_interleave([lengths for _, _, lengths in parts], self.B),
+        )
+        for name, part in zip(kinds, fused.split(n, dim=1), strict=True):
+            self._fused[name, n] = part
+        return self._fused[kind, n]
+
+    def _own_texts(self, n: int) -> tuple[Tensor, Tensor, list[int] | None]:
+        """States (B, n, T, D), mask (B, n, T) and lengths, a list of B x n, of the first texts."""
+        lengths = self.inputs.get('text_lengths')
+        if lengths is not None and n < self.P:
+            lengths = [length for row in range(self.B) for length in lengths[row * self.P :][:n]]
+        return self.text_states_BPTD[:, :n], self.text_mask_BPT[:, :n], lengths
+
+    def _wrong_texts(self, n: int) -> tuple[Tensor, Tensor, list[int] | None]:
+        """As `_own_texts`, of mismatched ones."""
+        wrong_text, _ = self.hard_negatives
+        rows = (wrong_text * self.P + torch.arange(self.P, device=wrong_text.device))[:, :n].flatten()
+        states, mask = self.text_states_BPTD, self.text_mask_BPT
+        lengths = self.inputs.get('text_lengths')
+        if lengths is not None:
+            # to learn which ones were drawn, a GPU would have to be waited for
+            lengths = [lengths[row] for row in rows.tolist()] if rows.device.type == 'cpu' else None
+        return (
+            states.flatten(0, 1).index_select(0, rows).view(self.B, n, *states.shape[2:]),  # see VisualTokens.select
+            mask.flatten(0, 1).index_select(0, rows).view(self.B, n, -1),
+            lengths,
         )
 
     @cached_property
     def fused_embeddings_BPE(self) -> Tensor:
         """z(i, t), unit length."""
-        return self.model.embed_fused(self.fused_BPD)
+        return self.model.embed_fused(self.fused_BnD())
 
     @cached_property
     def hard_negatives(self) -> tuple[Tensor, Tensor]:
@@ -171,76 +246,32 @@ class BatchContext:
         Drawn with probability softmax(similarity of the towers / tau) among the other items of the block (ALBEF), or
         uniformly; items with the same image id are never each other's negatives.
         """
-        block = self.negatives_within or self.B
-        if self.B % block or block < 2:
-            raise ValueError(
-                f'hard negatives come from blocks of {block} items, which must be at least 2 and divide the '
-                f'per-process batch of {self.B}'
-            )
+        # asked for with gradient, as they are kept for others
+        image, text = self.image_embeddings_BPE.detach().float(), self.text_embeddings_BPE.detach().float()
         with torch.no_grad():
-            image, text = self.image_embeddings_BPE.float(), self.text_embeddings_BPE.float()
-            similarity = torch.einsum('bpe,cpe->pbc', image, text) / self.model.tau_towers()
-            if self.uniform_negatives:
-                similarity = torch.zeros_like(similarity)
-            ids = [sample.image_id for sample in self.data_samples]
-            codes = torch.tensor([ids.index(name) for name in ids], device=image.device)
-            position = torch.arange(self.B, device=image.device)
-            allowed = (codes[:, None] != codes) & (position[:, None] // block == position // block)
-            # An item whose whole block shares its image id has no true negative; its neighbour must do.
-            lonely = ~allowed.any(1)
-            allowed[lonely, (position[lonely] // block) * block + (position[lonely] + 1) % block] = True
-            noise = self._gumbel((2, self.P, self.B, block)).to(image.device)
-            offset = (position // block * block)[:, None] + torch.arange(block, device=image.device)
-            wrong_text = self._sample(similarity, allowed, noise[0], offset)
-            wrong_image = self._sample(similarity.transpose(1, 2), allowed, noise[1], offset)
-        return wrong_text, wrong_image
-
-    @staticmethod
-    def _sample(similarity_PBB: Tensor, allowed_BB: Tensor, noise_PBG: Tensor, columns_BG: Tensor) -> Tensor:
-        scores = similarity_PBB.masked_fill(~allowed_BB, -torch.inf)
-        in_block = scores.gather(2, columns_BG.expand(len(scores), -1, -1)) + noise_PBG
-        return columns_BG.expand_as(in_block).gather(2, in_block.argmax(2, keepdim=True)).squeeze(2).T
-
-    def _gumbel(self, shape: tuple[int, int, int, int]) -> Tensor:
-        # Drawn for the global batch on every rank, so that the split over processes changes nothing.
-        rank, world_size = rank_and_world_size()
-        generator = torch.Generator().manual_seed(int(self.inputs.get('step_seed', 0)))
-        rows = shape[2]
-        uniform = torch.rand((shape[0], shape[1], rows * world_size, shape[3]), generator=generator)
-        uniform = uniform[:, :, rank * rows : (rank + 1) * rows].clamp(1e-10, 1 - 1e-7)
-        return -(-uniform.log()).log()
-
-    @cached_property
-    def wrong_text_BPD(self) -> Tensor:
-        """h(i, t_j): each image with a mismatched text in each view, seen in the view's own form."""
-        wrong_text, _ = self.hard_negatives
-        rows = (wrong_text * self.P + torch.arange(self.P, device=wrong_text.device)).flatten()
-        states, mask = self.text_states_BPTD, self.text_mask_BPT
-        return self.model.fusion(
-            states.flatten(0, 1).index_select(0, rows).view(states.shape),  # repeatable, see VisualTokens.select
-            mask.flatten(0, 1).index_select(0, rows).view(mask.shape),
-            self.visual.tokens_BVD,
-            self.visible_BPV,
-            pooled=True,
+            similarity_PBB = torch.einsum('bpe,cpe->pbc', image, text) / self.model.tau_towers()
+        return draw_negatives(
+            torch.zeros_like(similarity_PBB) if self.uniform_negatives else similarity_PBB,
+            [sample.image_id for sample in self.data_samples],
+            self.negatives_within or self.B,
+            int(self.inputs.get('step_seed', 0)),
+            self.first,
+            self.whole,
         )
 
     @cached_property
     def wrong_text_embeddings_BPE(self) -> Tensor:
         """z(i, t_j), unit length."""
-        return self.model.embed_fused(self.wrong_text_BPD)
+        return self.model.embed_fused(self.wrong_text_BnD())
 
     @cached_property
     def wrong_image_BD(self) -> Tensor:
         """h(j, t_i): the first text of each item with a mismatched image."""
         wrong = self.hard_negatives[1][:, 0]
-        visual = self.visual.select(wrong)
-        return self.model.fusion(
-            self.text_states_BPTD[:, :1],
-            self.text_mask_BPT[:, :1],
-            visual.tokens_BVD,
-            visual.visible_BV(self.view_forms[0])[:, None],
-            pooled=True,
-        )[:, 0]
+        states, mask, lengths = self._own_texts(1)
+        visible = self.visual.visible_BV(self.view_forms[0]).index_select(0, wrong)[:, None]
+        memory = self.visual_memory.select(wrong)
+        return self.model.fusion(states, mask, memory, visible, pooled=True, lengths=lengths)[:, 0]
 
     # -- masked regions
 
@@ -261,11 +292,16 @@ class BatchContext:
             States (K, D) of the fusion head at the masked regions, and the row and the column of each in
             `roi_features`, both (K,); None if no image of the batch has regions.
         """
-        visual = self.visual  # finds the regions, if they do not come with the batch
+        self.model.find_regions(self.inputs)
         boxes, real = self.inputs['roi_boxes'], self.inputs['roi_mask']
         seeds = [self._row_seed(row) for row in range(self.B)]
         chosen, hidden = draw_masked_regions(boxes, real, probability, leak_iou, seeds)
         most = int(chosen.sum(1).max()) if chosen.numel() else 0
+        if most == 0 and self.model.same_calls:
+            raise ValueError(
+                f'no image that this process has of source "{self.source}" in this step has regions, so it would '
+                'predict none, which sharded layers cannot do; extract the regions, or take the strategy DataParallel'
+            )
         if most == 0:
             return None
         place = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
@@ -279,7 +315,7 @@ class BatchContext:
         states = self.model.fusion(
             self.text_states_BPTD[:, :1],
             self.text_mask_BPT[:, :1],
-            torch.cat([visual.tokens_BVD[:, : real.shape[1]], queries], 1),
+            self.visual_memory.append(self.model.fusion.read_visual(queries), kept=real.shape[1]),
             torch.cat([real & ~hidden, seen], 1)[:, None],
             queries_BPQD=queries[:, None],
             query_mask_BPQ=asked[:, None],
@@ -289,7 +325,7 @@ class BatchContext:
 
     def _row_seed(self, row: int) -> int:
         rank, _ = rank_and_world_size()
-        return (int(self.inputs.get('step_seed', 0)) * 0x9E3779B1 + rank * self.B + row) % 2**63
+        return (int(self.inputs.get('step_seed', 0)) * 0x9E3779B1 + rank * self.whole + self.first + row) % 2**63
 
     def cross_view_similarities(self, mismatched: bool, local_loss: bool) -> PairSimilarities:
         """Cosines of z^a and z^b over the global batch, computed once for all objectives that ask alike.
@@ -315,29 +351,49 @@ class BatchContext:
     # -- masked words
 
     def masked(self, kind: str) -> dict[str, Any]:
-        """Masked inputs: `ids` and `mask` (B, T), flat `positions` (K,), their `labels` (K,) and the rows' `lengths`.
+        """Masked inputs: `ids` and `mask` (B, T), flat `positions` (K,), their `labels` (K,), `lengths` and `counts`.
 
         Args:
-            kind: `single` (one text an item) or `pair` (both texts in one sequence).
+            kind: `masked_single` (one text an item) or `masked_pair` (both texts in one sequence).
 
         Raises:
             KeyError: the data pipeline did not mask this kind.
         """
         try:
-            return self.inputs[f'masked_{kind}']
+            return self.inputs[kind]
         except KeyError:
+            name = kind.removeprefix('masked_')
             raise KeyError(
-                f'batches of source "{self.source}" carry no masked {kind} texts; add '
-                f'`dict(type=MaskTokens, kinds=("{kind}",))` to its pipeline'
+                f'batches of source "{self.source}" carry no masked {name} texts; add '
+                f'`dict(type=MaskTokens, kinds=("{name}",))` to its pipeline'
             ) from None
 
     def masked_states_KD(self, kind: str, with_image: bool) -> Tensor:
         """States at the masked positions: of the fusion head, or of the text encoder alone."""
-        masked = self.masked(kind)
-        ids, mask = masked['ids'], masked['mask']
-        states = self.model.text_encoder(ids, mask, masked.get('lengths'))
-        if with_image:
-            # A pair sees what its first text's view sees; a single text likewise.
-            visible = self.visual.visible_BV(self.view_forms[0])[:, None]
-            states = self.model.fusion(states[:, None], mask[:, None], self.visual.tokens_BVD, visible)[:, 0]
-        return states.flatten(0, 1).index_select(0, masked['positions'])
+        masked, states = self.masked(kind), self._text_states(kind)
+        if not with_image:
+            return states.flatten(0, 1).index_select(0, masked['positions'])
+        # A pair sees what its first text's view sees; a single text likewise.
+        visible = self.visual.visible_BV(self.view_forms[0])[:, None]
+        return self.model.fusion(
+            states[:, None],
+            masked['mask'][:, None],
+            self.visual_memory,
+            visible,
+            lengths=masked.get('lengths'),
+            at=(masked['positions'], masked['counts']),
+        )
+
+    def word_loss(self, kind: str, with_image: bool) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy of the masked words, and how many are told right."""
+        hidden_KD = self.masked_states_KD(kind, with_image)
+        return self.model.word_loss(hidden_KD, self.masked(kind)['labels'], with_image, self.tie)
+
+
+def _interleave(lengths: Sequence[list[int] | None], items: int) -> list[int] | None:
+    """Lengths of several kinds of texts, each a list by item -> one list, all kinds of the first item first."""
+    known = [part for part in lengths if part is not None]
+    if len(known) < len(lengths):
+        return None
+    n = len(known[0]) // items
+    return [length for item in range(items) for part in known for length in part[item * n : (item + 1) * n]]

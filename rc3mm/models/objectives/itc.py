@@ -33,6 +33,7 @@ class ITC(Objective):
     ) -> None:
         super().__init__(sources, loss_weight, probability)
         self.local_loss = local_loss
+        self.needs = (('image_embeddings_BPE',), ('text_embeddings_BPE',))
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
         """See `Objective.forward`. Diagnostic `acc`: the share of images whose own text is the nearest."""

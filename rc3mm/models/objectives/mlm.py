@@ -6,11 +6,10 @@ MLM: Devlin et al. 2019, with visual context as in UNITER; VTLM: Caglayan et al.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rc3mm.models.objectives.base import Objective
-from rc3mm.models.objectives.context import BatchContext
+from rc3mm.models.objectives.context import MASKED_PAIR, MASKED_SINGLE, BatchContext, Request
 from rc3mm.registry import MODELS
 from rc3mm.utils.dist import all_reduce_sum, rank_and_world_size
 
@@ -21,23 +20,25 @@ class MaskedLanguageObjective(Objective):
     """Predict masked words; logits are computed at masked positions alone.
 
     Attributes:
-        kind: which masked input of the batch is used, `single` or `pair`.
+        kind: which masked input of the batch is used, `MASKED_SINGLE` or `MASKED_PAIR`.
         with_image: predict from the fusion head, or from the text encoder alone.
     """
 
     kind: str
     with_image: bool
 
+    @property
+    def needs(self) -> tuple[Request, ...]:  # type: ignore[override]
+        """See `Objective.needs`."""
+        return (('masked_states_KD', self.kind, self.with_image),)
+
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
         """See `Objective.forward`. Diagnostic `acc`: share of masked words found."""
-        labels = context.masked(self.kind)['labels']
-        hidden_KD = context.masked_states_KD(self.kind, self.with_image)
-        logits = context.model.lm_logits(hidden_KD, fused=self.with_image).float()
+        count = len(context.masked(self.kind)['labels'])
+        total, hits = context.word_loss(self.kind, self.with_image)
         # A mean over the masked words of the global batch, whatever number of them this process has.
-        count = all_reduce_sum(torch.tensor(float(len(labels)), device=logits.device)).clamp(min=1)
-        loss = F.cross_entropy(logits, labels, reduction='sum') / count * rank_and_world_size()[1]
-        hits = (logits.argmax(1) == labels).float().sum() / max(len(labels), 1)
-        return {'loss': loss, 'acc': hits.detach()}
+        everywhere = all_reduce_sum(torch.tensor(float(count), device=total.device)).clamp(min=1)
+        return {'loss': total / everywhere * rank_and_world_size()[1], 'acc': hits.float() / max(count, 1)}
 
 
 @MODELS.register_module()
@@ -50,7 +51,7 @@ class MLM(MaskedLanguageObjective):
         probability: share of batches on which it runs.
     """
 
-    kind = 'single'
+    kind = MASKED_SINGLE
     with_image = True
 
     def __init__(
@@ -69,7 +70,7 @@ class VTLM(MaskedLanguageObjective):
         probability: share of batches on which it runs.
     """
 
-    kind = 'pair'
+    kind = MASKED_PAIR
     with_image = True
 
     def __init__(

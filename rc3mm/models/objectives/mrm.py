@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rc3mm.models.objectives.base import Objective
-from rc3mm.models.objectives.context import BatchContext
+from rc3mm.models.objectives.context import BatchContext, Request
 from rc3mm.registry import MODELS
 from rc3mm.utils.dist import all_reduce_sum, rank_and_world_size
 
@@ -60,6 +60,11 @@ class MRM(Objective):
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.classifier = nn.Linear(width, num_classes) if self.class_weight > 0 else None
         self.regressor = nn.Linear(width, feature_dim) if feature_weight > 0 else None
+
+    @property
+    def needs(self) -> tuple[Request, ...]:  # type: ignore[override]
+        """See `Objective.needs`."""
+        return (('masked_regions', self.mask_feature, self.mask_probability, self.leak_iou),)
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
         """See `Objective.forward`; nothing on a batch whose texts see no regions.

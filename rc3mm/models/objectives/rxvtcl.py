@@ -50,6 +50,7 @@ class RXVtCL(Objective):
         self.regularizer = MODELS.build(regularizer)
         self.means = ProximityMeans(momentum)
         self.mismatched_negatives = mismatched_negatives
+        self.needs = (('fused_BnD', None), *([('wrong_text_BnD', None)] if mismatched_negatives else []))
         self.local_loss = local_loss
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rc3mm.models.objectives.context import MASKED_PAIR
 from rc3mm.models.objectives.mlm import MaskedLanguageObjective
 from rc3mm.registry import MODELS
 
@@ -18,7 +19,7 @@ class TLM(MaskedLanguageObjective):
         probability: share of batches on which it runs.
     """
 
-    kind = 'pair'
+    kind = MASKED_PAIR
     with_image = False
 
     def __init__(

@@ -38,6 +38,7 @@ class XLCO(Objective):
         super().__init__(sources, loss_weight, probability)
         self.local_loss = local_loss
         self.tau = Temperature()
+        self.needs = (('text_embeddings_BPE',), ('first_states_BPD',))
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:
         """See `Objective.forward`. Diagnostics `acc` and `first_acc`: the share of texts whose translation is nearest.
@@ -48,7 +49,7 @@ class XLCO(Objective):
         if context.P != 2:
             raise ValueError(f'XLCO needs two texts an item, source "{context.source}" has {context.P}')
         texts = context.text_embeddings_BPE
-        first = F.normalize(context.text_states_BPTD[:, :, 0], dim=-1)
+        first = F.normalize(context.first_states_BPD, dim=-1)
         by_embedding = pair_similarities(texts[:, 0], texts[:, 1], local_loss=self.local_loss)
         by_first = pair_similarities(first[:, 0], first[:, 1], local_loss=self.local_loss)
         loss = info_nce(by_embedding, context.model.tau_towers()) + info_nce(by_first, self.tau())

@@ -58,6 +58,7 @@ class XVtCL(Objective):
     ) -> None:
         super().__init__(sources, loss_weight, probability)
         self.mismatched_negatives = mismatched_negatives
+        self.needs = (('fused_BnD', None), *([('wrong_text_BnD', None)] if mismatched_negatives else []))
         self.local_loss = local_loss
 
     def forward(self, context: BatchContext) -> dict[str, Tensor]:

@@ -5,16 +5,16 @@ RC3: Regularized Contrastive Cross-lingual Cross-modal Pre-training (Zhou, Liang
 Shapes: B images, P texts an image, M texts in all, T text tokens, V visual tokens, D fusion width, E embedding width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rc3mm.models.backbones import VisionLanguageModel
-from rc3mm.models.layers import MaskedLMHead, masked_mean
+from rc3mm.models.layers import MaskedLMHead, WordTie, masked_mean, word_cross_entropy
 from rc3mm.models.losses import Temperature
-from rc3mm.models.objectives import ITM, BatchContext
+from rc3mm.models.objectives import ITM, BatchContext, ChunkedContext, Objective
 from rc3mm.registry import MODELS
 from rc3mm.structures import VisualForm, VisualTokens, VLDataSample
 
@@ -29,6 +29,9 @@ class RC3(VisionLanguageModel):
         objectives: name -> config; the name labels the loss.
         embed_dim: E, of the embeddings of both towers and of z.
         negatives_within: block size for hard negatives, see `BatchContext`.
+        chunk_size: items that are encoded at a time; None for all of a process's batch. The contrast is still over the
+            whole batch, losses and gradients are the same, and memory is that of a chunk, for a second forward pass;
+            see `ChunkedContext`. Needs `negatives_within`.
         uniform_negatives: sources whose negatives are drawn at random, not by similarity. Weak texts tell a part of
             their image, so the text of another image that is most like this one is often true of it.
         **backbone: encoders, fusion head and visual forms, see `VisionLanguageModel`.
@@ -43,10 +46,11 @@ class RC3(VisionLanguageModel):
         embed_dim: int = 256,
         negatives_within: int | None = None,
         uniform_negatives: Sequence[str] = (),
+        chunk_size: int | None = None,
         **backbone: Any,
     ) -> None:
         super().__init__(**backbone)
-        self.negatives_within = negatives_within
+        self.negatives_within, self.chunk_size = negatives_within, chunk_size
         self.uniform_negatives = tuple(uniform_negatives)
 
         width = self.fusion.width
@@ -74,10 +78,21 @@ class RC3(VisionLanguageModel):
         """z = normalise(projection(h)), (..., D) -> (..., E)."""
         return F.normalize(self.fused_projection(hidden), dim=-1)
 
-    def lm_logits(self, hidden_KD: Tensor, fused: bool) -> Tensor:
-        """Vocabulary logits at K masked positions, from fused states or from the text encoder's own."""
+    def word_loss(
+        self, hidden_KD: Tensor, labels_K: Tensor, fused: bool, tie: WordTie | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy of K masked words, and how many are told right, both scalars.
+
+        Args:
+            hidden_KD: states at the masked positions, of the fusion head or of the text encoder.
+            labels_K: the words.
+            fused: which of the two.
+            tie: of the step's lookup of words, see `WordTie`.
+        """
         hidden_KD = hidden_KD if fused else self.fusion.text_projection(hidden_KD)
-        return self.lm_head(hidden_KD, self.text_encoder.word_embeddings)
+        embedded_KE = self.lm_head.embed(hidden_KD)
+        words_VE, bias_V = self.text_encoder.word_embeddings, self.lm_head.bias
+        return word_cross_entropy(embedded_KE, words_VE, bias_V, labels_K, tie)
 
     def match_scores(self, fused_MD: Tensor) -> Tensor:
         """ITM log odds of fused representations, (M,).
@@ -94,36 +109,58 @@ class RC3(VisionLanguageModel):
 
     def losses(self, inputs: dict[str, Any], data_samples: list[VLDataSample]) -> dict[str, Tensor]:
         """Losses of the objectives that run on the batch's source, and their diagnostics."""
+        source = data_samples[0].source
         forms = self.sample_forms(inputs, len(inputs['text_ids']) // len(data_samples))
-        uniform = data_samples[0].source in self.uniform_negatives
-        context = BatchContext(self, inputs, data_samples, forms, self.negatives_within, uniform)
-        usable = {name: objective for name, objective in self.objectives.items() if context.source in objective.sources}
+        usable = {name: objective for name, objective in self.objectives.items() if source in objective.sources}
         if not usable:
             raise ValueError(
-                f'no objective runs on source "{context.source}"; the configured ones run on '
+                f'no objective runs on source "{source}"; the configured ones run on '
                 f'{sorted({source for objective in self.objectives.values() for source in objective.sources})}'
             )
         seed = int(inputs.get('step_seed', 0))
-        drawn = {name: it for name, it in usable.items() if it.runs_at(context.source, seed, name)}
+        drawn = {name: it for name, it in usable.items() if it.runs_at(source, seed, name)}
         # a step in which chance left nobody would be lost
-        losses = self._run(drawn, context) or self._run(usable, context)
+        losses = self._run(drawn, inputs, data_samples, forms) or self._run(usable, inputs, data_samples, forms)
         if not losses:
             raise ValueError(
-                f'no objective has a loss for source "{context.source}" in the visual forms {sorted(set(forms))}: '
+                f'no objective has a loss for source "{source}" in the visual forms {sorted(set(forms))}: '
                 f'{sorted(usable)}'
             )
         return losses
 
-    @staticmethod
-    def _run(objectives: Mapping[str, Any], context: BatchContext) -> dict[str, Tensor]:
+    def _run(
+        self,
+        objectives: Mapping[str, Objective],
+        inputs: dict[str, Any],
+        data_samples: Sequence[VLDataSample],
+        forms: Sequence[VisualForm],
+    ) -> dict[str, Tensor]:
         """Weighted losses `loss_<name>` and diagnostics `<name>_<diagnostic>` of some objectives."""
         losses: dict[str, Tensor] = {}
-        for name, objective in objectives.items():
+        for name, objective, context in self.contexts(objectives, inputs, data_samples, forms):
             for key, value in objective(context).items():
                 losses[f'loss_{name}' if key == 'loss' else f'{name}_{key}'] = (
                     value * objective.loss_weight if key == 'loss' else value
                 )
         return losses
+
+    def contexts(
+        self,
+        objectives: Mapping[str, Objective],
+        inputs: dict[str, Any],
+        data_samples: Sequence[VLDataSample],
+        forms: Sequence[VisualForm],
+    ) -> Iterator[tuple[str, Objective, BatchContext]]:
+        """Names, objectives, and the views that each is given: the same for all."""
+        uniform = data_samples[0].source in self.uniform_negatives
+        needs = [need for objective in objectives.values() for need in objective.needs]
+        views = (self, inputs, data_samples, forms, self.negatives_within, uniform, needs)
+        if self.chunk_size is None or len(data_samples) <= self.chunk_size:
+            context = BatchContext(*views)
+        else:
+            context = ChunkedContext(*views, self.chunk_size)
+        for name, objective in objectives.items():
+            yield name, objective, context
 
     def outputs(self, inputs: dict[str, Any], form: VisualForm) -> dict[str, Tensor]:
         """`image_embeddings` (B, E) and `text_embeddings` (M, E), of what the batch has."""

@@ -1,6 +1,6 @@
 """Answers as text: a closed list is ranked by how likely a decoder finds each answer.
 
-Shapes: B items, S memory tokens, C answers, L tokens of an answer, k answers of each item that are ranked in full,
+Shapes: B items, T text tokens, C answers, L tokens of an answer, k answers of each item that are ranked in full,
 K tokens to be told, D fusion width.
 """
 
@@ -77,7 +77,7 @@ class VLAnswerRanker(TextDecodingModel):
                 )
 
     def encode(self, inputs: dict[str, Any], form: VisualForm) -> tuple[Tensor, Tensor]:
-        """The memory, (B, S, D), and its mask, (B, S); one text and one image an item."""
+        """The memory, (B, T, D), and its mask, (B, T); one text and one image an item."""
         states_BTD = self.text_encoder(inputs['text_ids'], inputs['text_mask'], inputs.get('text_lengths'))
         return self.fused_memory(states_BTD, inputs['text_mask'], self.encode_visual(inputs, [form]), form)
 

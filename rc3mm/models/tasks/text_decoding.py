@@ -1,7 +1,7 @@
 """What models that write or judge text have in common: a decoder over the fused states, and its words.
 
-Shapes: B items, G strings an item, T text tokens, V visual tokens, S memory tokens (T + V), L tokens, K tokens to be
-told, C candidates, D fusion width.
+Shapes: B items, G strings an item, T text tokens, V visual tokens, L tokens, K tokens to be told, C candidates, D
+fusion width.
 """
 
 from typing import Any
@@ -23,11 +23,11 @@ __all__ = ['TextDecodingModel']
 
 
 class TextDecodingModel(VisionLanguageModel):
-    """A text decoder over the fused states of a text and, behind them, the visual tokens; a base of tasks.
+    """A text decoder over the fused states of a text, which have seen the image; a base of tasks.
 
-    The fused states have seen the image already. The visual tokens stand beside them because the decoder's
-    cross-attention starts as the fusion head's, which has learnt to read them. Words are embedded and told by the text
-    encoder's embeddings, through the head of masked language modelling.
+    The visual tokens themselves are not shown to it, as in ALBEF and CCLM: the decoder's cross-attention starts as the
+    fusion head's, which has learnt to read them, and it would name what is in the image in any order, whatever the text
+    says. Words are embedded and told by the text encoder's embeddings, through the head of masked language modelling.
 
     When weights without a decoder are loaded, such as those of a pre-trained `RC3`, the decoder's layers start from the
     fusion head's, see `TextDecoder.copy_from_fusion`; the log says what was copied.
@@ -60,7 +60,7 @@ class TextDecodingModel(VisionLanguageModel):
     def fused_memory(
         self, states_BTD: Tensor, mask_BT: Tensor, visual: VisualTokens | None, form: VisualForm
     ) -> tuple[Tensor, Tensor]:
-        """What the decoder looks at, (B, S, D), and its mask, (B, S).
+        """What the decoder looks at, (B, T, D), and its mask, (B, T).
 
         Args:
             states_BTD: of the text encoder, one text an item.
@@ -81,8 +81,7 @@ class TextDecodingModel(VisionLanguageModel):
                     f'{type(self).__name__} takes one text and one image an item, got {len(states_BTD)} texts and '
                     f'{len(tokens_BVD)} images'
                 )
-        fused_BTD = self.fusion(states_BTD[:, None], mask_BT[:, None], tokens_BVD, visible_BV[:, None])[:, 0]
-        return torch.cat([fused_BTD, tokens_BVD.to(fused_BTD.dtype)], 1), torch.cat([mask_BT, visible_BV], 1)
+        return self.fusion(states_BTD[:, None], mask_BT[:, None], tokens_BVD, visible_BV[:, None])[:, 0], mask_BT
 
     def read(self, ids_BGL: Tensor, memory: DecoderMemory, cache: DecoderCache | None = None) -> Tensor:
         """States of the decoder, (B, G, L, D), see `TextDecoder.forward`."""

@@ -1,6 +1,6 @@
 """Translation of a text with the help of its image.
 
-Shapes: B items, S memory tokens, L target tokens, K beams or target tokens in all, C candidates, D fusion width.
+Shapes: B items, T text tokens, L target tokens, K beams or target tokens in all, C candidates, D fusion width.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ class VLTranslator(TextDecodingModel):
     def encode(
         self, inputs: dict[str, Any], data_samples: Sequence[VLDataSample], form: VisualForm, image: str | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The memory, (B, S, D), and its mask, (B, S).
+        """The memory, (B, T, D), and its mask, (B, T).
 
         Args:
             inputs: one text and one image an item.
@@ -106,9 +106,9 @@ class VLTranslator(TextDecodingModel):
         return {'loss_translation': self.mean_of_global_batch(total, count), 'translation_acc': hits.detach()}
 
     def outputs(self, inputs: dict[str, Any], form: VisualForm) -> dict[str, Tensor]:
-        """`memory` (B, S, D) and `memory_mask` (B, S)."""
-        memory_BSD, mask_BS = self.encode(inputs, (), form)
-        return {'memory': memory_BSD, 'memory_mask': mask_BS}
+        """`memory` (B, T, D) and `memory_mask` (B, T)."""
+        memory_BTD, mask_BT = self.encode(inputs, (), form)
+        return {'memory': memory_BTD, 'memory_mask': mask_BT}
 
     def predict(
         self, inputs: dict[str, Any], data_samples: list[VLDataSample], form: VisualForm, image: str | None = None

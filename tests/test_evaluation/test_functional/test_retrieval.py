@@ -86,11 +86,11 @@ class TestRanks:
         assert retrieval_ranks(torch.ones(2, 1), candidate_CD, positives).tolist() == [1, 2]
 
     @settings(max_examples=150, deadline=None)
-    @given(problems(), st.integers(1, 12))
-    def test_matches_the_oracle_for_any_chunk_size(self, problem, chunk_size):
+    @given(problems(), st.integers(1, 12), st.integers(1, 12))
+    def test_matches_the_oracle_for_any_chunks_and_blocks(self, problem, chunk_size, block_size):
         query, candidate, lists = problem
         ranks = retrieval_ranks(
-            torch.from_numpy(query), torch.from_numpy(candidate), Positives.from_lists(lists), chunk_size
+            torch.from_numpy(query), torch.from_numpy(candidate), Positives.from_lists(lists), chunk_size, block_size
         )
         assert ranks.tolist() == oracle_ranks(query @ candidate.T, lists)
 
@@ -120,8 +120,8 @@ class TestRanks:
         # An awkward width: sums in different places of the matrix round differently, ties must hold all the
         # same.
         same_QD = unit(3, 1, width=257).expand(rows, -1)
-        for chunk_size in (1, 5, 512):
-            ranks = retrieval_ranks(same_QD, same_QD, positives_of_texts(torch.arange(rows)), chunk_size)
+        for chunk_size, block_size in ((1, 512), (5, 3), (512, 100)):
+            ranks = retrieval_ranks(same_QD, same_QD, positives_of_texts(torch.arange(rows)), chunk_size, block_size)
             assert ranks.tolist() == [rows] * rows
 
     def test_nan_ranks_last(self):
@@ -174,23 +174,49 @@ class TestRanks:
 
 class TestTopK:
     @settings(max_examples=150, deadline=None)
-    @given(problems(), st.integers(1, 12), st.integers(1, 12))
-    def test_matches_a_stable_sort(self, problem, k, chunk_size):
+    @given(problems(), st.integers(1, 12), st.integers(1, 12), st.integers(1, 12))
+    def test_matches_a_stable_sort(self, problem, k, chunk_size, block_size):
         query, candidate, _ = problem
-        score, index = top_k(torch.from_numpy(query), torch.from_numpy(candidate), k, chunk_size)
+        score, index = top_k(torch.from_numpy(query), torch.from_numpy(candidate), k, chunk_size, block_size)
         full = query @ candidate.T
         expected = np.argsort(-full, axis=1, kind='stable')[:, :k]
         assert index.tolist() == expected.tolist()
         assert score.tolist() == np.take_along_axis(full, expected, axis=1).tolist()
 
-    def test_ties_keep_the_lower_index(self):
+    @pytest.mark.parametrize('k', [1, 10, 60])
+    def test_a_first_look_in_float32_loses_nothing(self, k):
+        """Among candidates closer to each other than float32 can tell, and copies of them."""
+        query_QD, base_CD = unit(0, 20), unit(1, 100)
+        near_CD = base_CD.double() + 1e-8 * torch.randn(100, 16, generator=torch.Generator().manual_seed(2)).double()
+        candidate_CD = torch.cat([base_CD.double(), near_CD, base_CD.double().flip(0)])
+        expected = top_k(query_QD, candidate_CD, k)
+        for block_size in (40, 150, 299):
+            score_Qk, index_Qk = top_k(query_QD, candidate_CD, k, chunk_size=7, block_size=block_size)
+            assert torch.equal(index_Qk, expected[1]) and torch.equal(score_Qk, expected[0])
+
+    def test_far_candidates_are_not_scored_in_float64(self, monkeypatch):
+        from rc3mm.evaluation.functional import retrieval
+
+        exact = retrieval._exact_top_k
+        asked = []
+        monkeypatch.setattr(retrieval, '_exact_top_k', lambda *given: asked.append(len(given[0])) or exact(*given))
+        query_QD, candidate_CD = unit(0, 50, width=64), unit(1, 3000, width=64)
+        found = top_k(query_QD, candidate_CD, 10, block_size=500)
+        assert asked == []
+        expected = top_k(query_QD, candidate_CD, 10)
+        assert asked == [50] and torch.equal(found[1], expected[1])
+        torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize('block_size', [17, 65_536])
+    def test_ties_keep_the_lower_index(self, block_size):
         same_ND = unit(3, 1, width=257).expand(100, -1)
-        _, index_Qk = top_k(same_ND, same_ND, k=4)
+        _, index_Qk = top_k(same_ND, same_ND, k=4, block_size=block_size)
         assert index_Qk.tolist() == [[0, 1, 2, 3]] * 100
 
     def test_nan_is_last(self):
         candidate_CD = torch.tensor([[float('nan')], [0.1], [0.2]])
-        assert top_k(torch.ones(1, 1), candidate_CD, k=3)[1].tolist() == [[2, 1, 0]]
+        for block_size in (1, 2, 3):
+            assert top_k(torch.ones(1, 1), candidate_CD, k=3, block_size=block_size)[1].tolist() == [[2, 1, 0]]
 
     def test_bad_k_raises(self):
         with pytest.raises(ValueError, match='k must'):

@@ -98,6 +98,7 @@ def test_local_patch_weights(tmp_path: Path) -> None:
     first = PatchEncoder('vit_tiny_patch16_224', width=8, **options)
     torch.save(first.model.state_dict(), tmp_path / 'vit.pth')
     second = PatchEncoder('vit_tiny_patch16_224', width=8, checkpoint=str(tmp_path / 'vit.pth'), **options)
+    second.init_weights()  # MMEngine calls it before training
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
 
 
@@ -173,3 +174,63 @@ def test_masked_mean_ignores_padding() -> None:
     x = torch.tensor([[[1.0], [3.0], [100.0]], [[5.0], [7.0], [9.0]]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
     assert torch.equal(masked_mean(x, mask), torch.tensor([[2.0], [0.0]]))
+
+
+def fused_texts() -> tuple[FusionEncoder, dict[str, torch.Tensor], list[int]]:
+    """Two texts of each of three images, of different lengths."""
+    torch.manual_seed(0)
+    lengths = [4, 2, 3, 1, 2, 2]
+    mask = (torch.arange(4) < torch.tensor(lengths)[:, None]).view(3, 2, 4)
+    seen = torch.rand(3, 2, 5) > 0.4
+    seen[..., 0] = True
+    arguments = dict(text_BPTE=torch.randn(3, 2, 4, 16), text_mask_BPT=mask, visual_mask_BPV=seen)
+    return FusionEncoder(16, 2, 2), arguments, lengths
+
+
+def test_nothing_is_computed_on_padding_and_nothing_changes() -> None:
+    fusion, arguments, lengths = fused_texts()
+    visual, mask = torch.randn(3, 5, 16), arguments['text_mask_BPT']
+    sizes: list[int] = []
+    fusion.layers[0].mlp.register_forward_hook(lambda module, args, out: sizes.append(len(out)))
+    padded = fusion(visual=visual, **arguments)
+    packed = fusion(visual=visual, lengths=lengths, **arguments)
+    torch.testing.assert_close(packed[mask], padded[mask], rtol=1e-5, atol=1e-6)
+    pooled = fusion(visual=visual, lengths=lengths, pooled=True, **arguments)
+    torch.testing.assert_close(pooled, padded[:, :, 0], rtol=1e-5, atol=1e-6)
+    assert sizes == [24, 14, 14]
+
+
+@pytest.mark.parametrize('packed', [True, False])
+def test_states_at_some_places_are_those_of_all(packed: bool) -> None:
+    fusion, arguments, lengths = fused_texts()
+    visual = torch.randn(3, 5, 16)
+    places, counts = torch.tensor([0, 3, 4, 9, 10, 20]), [2, 1, 2, 0, 0, 1]
+    some = fusion(visual=visual, lengths=lengths if packed else None, at=(places, counts), **arguments)
+    whole = fusion(visual=visual, **arguments).flatten(0, 2)
+    torch.testing.assert_close(some, whole[places], rtol=1e-5, atol=1e-6)
+    none = fusion(visual=visual, at=(places[:0], [0] * 6), **arguments)
+    assert none.shape == (0, 16)
+
+
+def test_visual_tokens_are_read_once_for_several_calls() -> None:
+    fusion, arguments, _ = fused_texts()
+    visual, more = torch.randn(3, 5, 16), torch.randn(3, 2, 16)
+    memory = fusion.read_visual(visual)
+    torch.testing.assert_close(fusion(visual=memory, **arguments), fusion(visual=visual, **arguments))
+    rows = torch.tensor([2, 0, 0])
+    torch.testing.assert_close(
+        fusion(visual=memory.select(rows), **arguments), fusion(visual=visual[rows], **arguments)
+    )
+    appended = memory.append(fusion.read_visual(more), kept=3)
+    torch.testing.assert_close(
+        fusion(visual=appended, **arguments), fusion(visual=torch.cat([visual[:, :3], more], 1), **arguments)
+    )
+
+
+def test_patches_can_be_dropped_in_training() -> None:
+    """Masking of FLIP (Li et al. 2023): a share of the patches is not encoded at all."""
+    options = dict(img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+    encoder = PatchEncoder('vit_tiny_patch16_224', 16, patch_drop_rate=0.5, **options)
+    images = torch.randn(2, 3, 32, 32)
+    assert encoder.train()(images).shape == (2, 1 + 8, 16)
+    assert encoder.eval()(images).shape == (2, 1 + 16, 16)

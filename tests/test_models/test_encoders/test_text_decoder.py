@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from rc3mm.models.encoders import FusionEncoder
-from rc3mm.models.encoders.fusion import FusionLayer
 from rc3mm.models.encoders.text_decoder import DecoderCache, DecoderLayer, TextDecoder
 from rc3mm.models.layers import MaskedLMHead
 from rc3mm.models.layers.decoding import beam_search, sequence_log_likelihood
@@ -146,13 +145,14 @@ def test_too_many_tokens() -> None:
 
 
 def test_a_layer_has_the_parameters_of_a_fusion_layer_and_computes_the_same() -> None:
-    theirs, ours = FusionLayer(WIDTH, 2, 2.0, 0.0), DecoderLayer(WIDTH, 2, 2.0, 0.0)
-    ours.load_state_dict(theirs.state_dict())
     torch.manual_seed(0)
+    fusion, ours = FusionEncoder(WIDTH, 1, 2, mlp_ratio=2), DecoderLayer(WIDTH, 2, 2.0, 0.0)
+    fusion.norm = torch.nn.Identity()
+    ours.load_state_dict(fusion.layers[0].state_dict())
     x, visual = torch.randn(3, 2, 4, WIDTH), torch.randn(3, 5, WIDTH)
     text_mask, seen = torch.ones(3, 2, 4, dtype=torch.bool), torch.ones(3, 2, 5, dtype=torch.bool)
     seen[0, :, 3:] = False
-    wanted = theirs(x, text_mask, visual, seen, False)
+    wanted = fusion(x, text_mask, visual, seen)
     memory = ours.cross_attention.keys_values(visual)
     found, _ = ours(x, None, None, memory, seen[:, :1, None])
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)

@@ -9,6 +9,7 @@ from torch import nn
 
 from rc3mm.models import RC3
 from rc3mm.models.objectives import BatchContext
+from rc3mm.models.objectives import negatives as drawing
 from rc3mm.structures import VisualForm
 
 SOURCES = ('strict', 'weak', 'parallel')
@@ -40,10 +41,10 @@ def test_every_view_is_computed_once_a_step(rc3: Any, batch: Any) -> None:
     assert len(calls['patch_encoder']) == 1
     # all regions once, and the places of the masked ones, whose features are not known
     assert len(calls['roi_encoder']) == 2 and calls['roi_encoder'][1][1] <= calls['roi_encoder'][0][1]
-    # both texts in one stacked call; the masked text and the masked pair are views of their own
-    assert sorted(shape[0] for shape in calls['text_encoder']) == [8, 8, 16]
-    # masked text, pair, regions; wrong images; own texts, wrong texts: each set of (image, text) pairs once
-    assert sorted(shape[:2] for shape in calls['fusion']) == [(8, 1), (8, 1), (8, 1), (8, 1), (8, 2), (8, 2)]
+    # both texts, the masked text and the masked pair: one stacked call
+    assert [shape[0] for shape in calls['text_encoder']] == [32]
+    # masked text, pair, regions; wrong images; own and wrong texts: each set of (image, text) pairs once
+    assert sorted(shape[:2] for shape in calls['fusion']) == [(8, 1), (8, 1), (8, 1), (8, 1), (8, 4)]
 
 
 def test_nothing_is_computed_that_no_objective_asks_for(rc3: Any, batch: Any) -> None:
@@ -59,10 +60,11 @@ def test_nothing_is_computed_that_no_objective_asks_for(rc3: Any, batch: Any) ->
 
 def test_logits_are_made_at_masked_positions_only(rc3: Any, batch: Any) -> None:
     model, data = rc3(['vtlm']), batch('strict')
-    seen = []
-    model.lm_head.register_forward_hook(lambda module, args, out: seen.append(tuple(out.shape)))
+    seen, fused = [], []
+    model.lm_head.dense.register_forward_hook(lambda module, args, out: seen.append(len(out)))
+    model.fusion.layers[-1].mlp.register_forward_hook(lambda module, args, out: fused.append(len(out)))
     model(**model.data_preprocessor(data, True), mode='loss')
-    assert seen == [(len(data['inputs']['masked_pair']['labels']), 6000)]
+    assert seen == fused == [len(data['inputs']['masked_pair']['labels'])]
 
 
 def context_of(model: RC3, data: dict[str, Any], **kwargs: Any) -> BatchContext:
@@ -117,11 +119,7 @@ def test_uniform_negatives_do_not_ask_the_towers(rc3: Any, batch: Any) -> None:
 
 def test_negatives_are_uniform_on_the_sources_named(rc3: Any, batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(
-        BatchContext,
-        '_sample',
-        staticmethod(lambda s, a, n, c: seen.append(bool(s.any())) or torch.roll(c[:, :2], 1, 0)),
-    )
+    monkeypatch.setattr(drawing, '_sample', lambda s, a, n, c: seen.append(bool(s.any())) or torch.roll(c[:, :2], 1, 0))
     model = rc3(['itm'], uniform_negatives=['weak'])
     for source in ('weak', 'strict'):
         model(**model.data_preprocessor(batch(source), True), mode='loss')

@@ -81,7 +81,8 @@ def test_texts_in_groups_of_like_lengths_give_the_same_losses(rc3: Any, batch: A
         model.text_encoder.length_groups = groups
         widths: list[int] = []
         model.text_encoder.model.register_forward_pre_hook(
-            lambda module, args, kwargs, widths=widths: widths.append(kwargs['input_ids'].shape[1]), with_kwargs=True
+            lambda module, args, kwargs, widths=widths: widths.append(kwargs['attention_mask'].shape[1]),
+            with_kwargs=True,
         )
         losses = model(**model.data_preprocessor(batch(source, 8), True), mode='loss')
         sum(value for name, value in losses.items() if name.startswith('loss')).backward()
