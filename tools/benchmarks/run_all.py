@@ -113,6 +113,7 @@ def other_commands() -> dict[str, list[str]]:
         'ranking': ['retrieval.py', 'rank'],
         'top 10': ['retrieval.py', 'topk', '--queries', '2000', '--items', '1000000'],
         'losses by processes': ['contrastive_scaling.py'],
+        'loading': ['data_loading.py', '--images', '512', '--rounds', '2'],
     }
 
 
