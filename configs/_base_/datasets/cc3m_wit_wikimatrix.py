@@ -40,17 +40,17 @@ wikimatrix = {f'{a}-{b}': f'{data_root}/wikimatrix/{a}-{b}' for a in languages f
 load = dict(type=LoadRegions, feature_dim=2048, num_regions=36, class_probs=True, num_classes=1601)
 # Boxes are scaled to the image where they are loaded, and along with it where it is resized.
 cc3m_visual = [
-    dict(type=DecodeImage, at_least=image_size),
+    dict(type=DecodeImage),
     dict(**load, source=dict(type=RoiStore, path=cc3m_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]
 heldout_visual = [
-    dict(type=DecodeImage, at_least=image_size),
+    dict(type=DecodeImage),
     dict(**load, source=dict(type=RoiStore, path=heldout_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]
 wit_visual = [
-    dict(type=DecodeImage, at_least=image_size),
+    dict(type=DecodeImage),
     dict(**load, source=dict(type=RoiStore, path=wit_regions, feature_dim=2048)),
     dict(type=ResizeImage, size=image_size),
 ]

@@ -48,7 +48,7 @@ get_iglue = f'git clone https://github.com/e-bug/iglue; copy or link its folder 
 get_flickr30k = 'https://shannon.cs.illinois.edu/DenotationGraph (asks for a form), or any copy with these names'
 get_coco = 'https://cocodataset.org/#download: 2014 train and val images'
 image_size = 224
-visual = [dict(type=DecodeImage, at_least=image_size), dict(type=ResizeImage, size=image_size)]
+visual = [dict(type=DecodeImage), dict(type=ResizeImage, size=image_size)]
 tokenizer = text_weights
 tokenize = dict(type=Tokenize, tokenizer=tokenizer, max_length=80)
 pack = dict(type=PackVLInputs)
